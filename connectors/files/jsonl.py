@@ -1,0 +1,111 @@
+"""Labels from a JSONL file that others append to, and outputs as JSONL files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from connectors.files.lines import FileLines, oversized_error
+from stream_al.codec import EventRow
+from stream_al.errors import SourceError
+from stream_al.ports import NEVER, OUTPUTS, IncomingLabel, Position
+from stream_al.records import Query
+
+
+class JsonlLabels:
+    """Labels from a JSONL file that others append to, followed as ``tail -f`` does."""
+
+    due: float = NEVER
+
+    def __init__(self, path: Path, *, max_bytes: int = 1_000_000) -> None:
+        self._lines = FileLines(path, follow=True, max_bytes=max_bytes)
+
+    @property
+    def position(self) -> Position:
+        """Return ``[offset, lines read]``."""
+        return self._lines.position
+
+    def seek(self, position: Position) -> None:
+        """Go to a position."""
+        self._lines.seek(position)
+
+    def poll(self, events: float) -> Sequence[IncomingLabel]:
+        """Return the labels appended since the last call, at most a thousand; blank lines are passed over."""
+        return [
+            IncomingLabel(
+                line.data, f"{self._lines.name}:{line.number}", oversized_error(line) if line.oversized else None
+            )
+            for line in self._lines.read(1000, 0.0)
+            if line.data or line.oversized
+        ]
+
+    def asked(self, query: Query, event: EventRow, number: int) -> None:
+        """Do nothing: people read the queries elsewhere."""
+
+    def close(self) -> None:
+        """Close the file."""
+        self._lines.close()
+
+
+class JsonlSink:
+    """Output streams as JSONL files, each optional.
+
+    Parameters
+    ----------
+    paths
+        By stream (``predictions``, ``queries``, ``dead_letters``), the file it is appended to.
+    """
+
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        unknown = sorted(set(paths) - set(OUTPUTS))
+        if unknown:
+            raise ValueError(f"no such output: {', '.join(unknown)}; there are {', '.join(OUTPUTS)}")
+        self._paths = dict(paths)
+        self._files: dict[str, IO[bytes]] = {}
+        self._lengths = dict.fromkeys(paths, 0)
+
+    def lengths(self) -> dict[str, int]:
+        """Return the length of each file in bytes."""
+        return dict(self._lengths)
+
+    def recover(self, lengths: Mapping[str, int], last: Mapping[str, bytes]) -> None:
+        """Cut the files back to ``lengths`` and append what the last commit held.
+
+        Raises
+        ------
+        SourceError
+            When a file is shorter than what was committed, or exists where none was begun.
+        """
+        for name, path in self._paths.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            size = path.stat().st_size if path.exists() else 0
+            wanted = lengths.get(name, 0)
+            if size < wanted:
+                raise SourceError(
+                    f"{path}: has {size:,} bytes, but {wanted:,} had been written; put the missing part back"
+                )
+            if size and not last and not wanted:
+                raise SourceError(f"{path}: exists, but the store is new; move it away, or name another output")
+            file = self._files[name] = path.open("r+b" if path.exists() else "w+b")
+            file.truncate(wanted)
+            file.seek(wanted)
+            self._lengths[name] = wanted
+        self.emit(last)
+
+    def emit(self, outputs: Mapping[str, bytes]) -> None:
+        """Append, and make it durable."""
+        for name, file in self._files.items():
+            lines = outputs.get(name, b"")
+            if lines:
+                file.write(lines)
+                file.flush()
+                os.fsync(file.fileno())
+                self._lengths[name] += len(lines)
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in self._files.values():
+            file.close()
+        self._files.clear()

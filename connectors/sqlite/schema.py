@@ -1,0 +1,158 @@
+"""The tables of a store, opening its file, and what its errors mean."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from stream_al.errors import StoreBusyError, StoreError
+from stream_al.ports import Progress
+from stream_al.records import Example
+
+APPLICATION_ID: Final = 0x53414C31  # "SAL1"
+SCHEMA: Final = 1
+BUSY_SECONDS: Final = 15.0
+"""A backup or an annotator holds the write lock for milliseconds; who holds it longer is worth an error."""
+TABLES: Final = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE batches (
+    number INTEGER PRIMARY KEY, first_event INTEGER NOT NULL, size INTEGER NOT NULL, state TEXT NOT NULL,
+    events BLOB NOT NULL, checksums BLOB NOT NULL, predictions BLOB NOT NULL, queries BLOB NOT NULL
+);
+CREATE TABLE labels (
+    number INTEGER PRIMARY KEY, batch INTEGER NOT NULL, at_event INTEGER NOT NULL, position TEXT NOT NULL,
+    record BLOB NOT NULL, checksum INTEGER NOT NULL, event_id TEXT, outcome TEXT NOT NULL, detail TEXT NOT NULL
+);
+CREATE TABLE dead_letters (
+    number INTEGER PRIMARY KEY, batch INTEGER NOT NULL, at_event INTEGER NOT NULL, letter TEXT NOT NULL,
+    checksum INTEGER NOT NULL
+);
+CREATE TABLE queries (
+    event_id TEXT PRIMARY KEY, status TEXT NOT NULL, utility REAL NOT NULL, asked INTEGER NOT NULL,
+    query TEXT NOT NULL, votes TEXT NOT NULL, abstained TEXT NOT NULL, clock TEXT, example INTEGER, closed INTEGER
+);
+CREATE INDEX queries_open ON queries (status, utility DESC, asked);
+CREATE INDEX queries_closed ON queries (closed);
+CREATE TABLE examples (number INTEGER PRIMARY KEY, event_id TEXT NOT NULL, example TEXT NOT NULL);
+CREATE TABLE snapshots (version INTEGER PRIMARY KEY, snapshot BLOB NOT NULL);
+CREATE TABLE inbox (number INTEGER PRIMARY KEY AUTOINCREMENT, record BLOB NOT NULL);
+CREATE TABLE drafts (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, annotator TEXT NOT NULL, event_id TEXT NOT NULL, record BLOB NOT NULL
+);
+CREATE VIEW predictions AS SELECT
+    first_event + line.key AS event_number,
+    json_extract(line.value, '$.event_id') AS event_id,
+    json_extract(line.value, '$.label') AS label,
+    json_extract(line.value, '$.confidence') AS confidence,
+    json_extract(line.value, '$.margin') AS margin,
+    json_extract(line.value, '$.model_version') AS model_version,
+    json_extract(line.value, '$.queried') AS queried,
+    json_extract(line.value, '$.reason') AS reason,
+    line.value AS record
+FROM batches, json_each(
+    '[' || replace(rtrim(CAST(predictions AS TEXT), char(10)), char(10), ',') || ']'
+) AS line;
+"""
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours, which say what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise StoreBusyError(
+                f"{path}: locked by another process for more than {BUSY_SECONDS:.0f} seconds; "
+                "close whatever has it open for writing, then start again"
+            ) from error
+        advice = {
+            sqlite3.SQLITE_FULL: "the disk (or the file's size limit) is full; make room, then start again",
+            sqlite3.SQLITE_NOTADB: "not a SQLite file; name another path",
+            sqlite3.SQLITE_CORRUPT: "damaged; restore a backup, or start a new store",
+            sqlite3.SQLITE_READONLY: "not writable; check its permissions",
+            sqlite3.SQLITE_CANTOPEN: "cannot be opened; check the path and its permissions",
+            sqlite3.SQLITE_IOERR: "the disk failed to read or write it; check the disk, then start again",
+        }.get(code, "unexpected")
+        raise StoreError(f"{path}: {advice} (SQLite says: {error})") from error
+
+
+def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
+    """Open a store's file and check that it is one.
+
+    Raises
+    ------
+    StoreError
+        When it does not exist, is not ours, or is of another schema.
+    """
+    if not create and not path.is_file():
+        raise StoreError(f"{path}: no such store; `stream-al run` makes it")
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        try:
+            _check(connection, path, create=create)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _check(connection: sqlite3.Connection, path: Path, *, create: bool) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (schema,) = connection.execute("PRAGMA user_version").fetchone()
+    if application == APPLICATION_ID and schema == SCHEMA:
+        return
+    if application == APPLICATION_ID:
+        raise StoreError(
+            f"{path}: of schema {schema}, this version of stream_al reads {SCHEMA}; "
+            "use the version that wrote it, or start a new store"
+        )
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if not create or application or tables:
+        raise StoreError(f"{path}: a SQLite file, but not a store of stream_al; name another path")
+    connection.executescript(
+        f"BEGIN IMMEDIATE;{TABLES}"
+        f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA}; COMMIT;"
+    )
+
+
+def pipeline_of(connection: sqlite3.Connection) -> dict[str, Any]:
+    """Return the configuration a store was made with."""
+    (value,) = connection.execute("SELECT value FROM meta WHERE name = 'pipeline'").fetchone() or ("{}",)
+    found: dict[str, Any] = json.loads(value)
+    return found
+
+
+def progress_of(connection: sqlite3.Connection) -> Progress | None:
+    """Return how far a store's worker has come; None before its first batch."""
+    row = connection.execute("SELECT value FROM meta WHERE name = 'progress'").fetchone()
+    if row is None:
+        return None
+    progress = Progress(**json.loads(row[0]))
+    progress.state = tuple(progress.state)
+    return progress
+
+
+def read_examples(connection: sqlite3.Connection, path: Path, start: int = 0) -> Iterator[Example]:
+    """Yield the examples of a store from a number on; see `SqliteStore.examples`."""
+    expected = start
+    with explained(path):
+        rows = connection.execute(
+            "SELECT number, example FROM examples WHERE number >= ? ORDER BY number", (start,)
+        )
+        for number, text in rows:
+            if number != expected:
+                raise StoreError(f"{path}: example {expected} is missing; restore a backup")
+            expected += 1
+            try:
+                yield Example.model_validate_json(text)
+            except ValueError as error:
+                raise StoreError(f"{path}: example {number} is damaged ({error}); restore a backup") from None

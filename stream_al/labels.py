@@ -1,0 +1,440 @@
+"""The label desk: the open queries, and the rules by which people's answers become examples.
+
+Every label submitted ends in exactly one named outcome (`OUTCOMES`): it became an example, it waits for a
+quorum, or there is a reason why it was not used. A waiting label is settled later, once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from stream_al.records import ClassLabel, Example, Label, Query
+
+OUTCOMES: Final = {
+    "example": "became (part of) an example the model learned from",
+    "waiting": "waits for more answers to the same query",
+    "refused": "became an example that the model could not learn",
+    "duplicate": "the same annotator gave this answer before",
+    "replaced": "the same annotator gave another answer before it was learned",
+    "correction-after-learning": "the same annotator gave another answer after it was learned",
+    "already-answered": "the query had been answered by others",
+    "outvoted": "the annotators agreed on another class",
+    "no-agreement": "the annotators did not agree",
+    "abstained": "the annotator gave no class",
+    "expired": "the query expired while the label waited for more",
+    "withdrawn": "the query was withdrawn while the label waited for more",
+    "late": "the query had expired or been withdrawn, or was given up",
+    "unknown-event": "no query of this event is known",
+}
+"""The named outcomes of a label; besides them the reasons of `RecordError`, for what is no usable label."""
+
+STATUSES: Final = ("open", "answered", "disputed", "unanswerable", "expired", "withdrawn")
+AGREEMENTS: Final = ("majority", "unanimous", "plurality")
+WHEN_FULL: Final = ("stop-asking", "withdraw-least")
+
+
+@dataclass(frozen=True, slots=True)
+class DeskRules:
+    """How labels become examples.
+
+    Parameters
+    ----------
+    quorum
+        How many annotators must answer a query.
+    agreement
+        ``"majority"`` (more than half), ``"unanimous"``, or ``"plurality"`` (more than any other class).
+    max_answers
+        After so many answers without agreement the query is closed as disputed.
+    max_abstentions
+        After so many annotators abstained the query is closed as unanswerable.
+    expire_after
+        By record time: the newest event timestamp seen, since the query was asked. None: never.
+    expire_after_events
+        By the number of events since the query was asked. None: never.
+    max_open
+        The number of open queries that is never exceeded.
+    when_full
+        What to do then: ``"stop-asking"``, or ``"withdraw-least"`` (the open query of least utility makes
+        way for a more useful one).
+    remember
+        How many closed queries are remembered, to tell duplicates and late labels from unknown ones and not
+        to ask about an id again.
+    """
+
+    quorum: int = 1
+    agreement: str = "majority"
+    max_answers: int = 5
+    max_abstentions: int = 3
+    expire_after: timedelta | None = None
+    expire_after_events: int | None = None
+    max_open: int = 10_000
+    when_full: str = "stop-asking"
+    remember: int = 100_000
+
+    def __post_init__(self) -> None:
+        for name in ("quorum", "max_answers", "max_abstentions", "max_open"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)!r}: must be at least 1")
+        if self.max_answers < self.quorum:
+            raise ValueError(f"max_answers = {self.max_answers}: must be at least the quorum, {self.quorum}")
+        if self.agreement not in AGREEMENTS:
+            raise ValueError(f"agreement = {self.agreement!r}: must be one of {', '.join(AGREEMENTS)}")
+        if self.when_full not in WHEN_FULL:
+            raise ValueError(f"when_full = {self.when_full!r}: must be one of {', '.join(WHEN_FULL)}")
+        if self.remember < 0:
+            raise ValueError(f"remember = {self.remember}: must not be negative")
+        if self.expire_after is not None and self.expire_after <= timedelta(0):
+            raise ValueError(f"expire_after = {self.expire_after}: must be longer than nothing")
+        if self.expire_after_events is not None and self.expire_after_events < 1:
+            raise ValueError(f"expire_after_events = {self.expire_after_events}: must be at least 1")
+
+
+class Settled(NamedTuple):
+    """What became of one label: its number among all labels received, and the outcome."""
+
+    number: int
+    outcome: str
+    detail: str
+    label: Label
+    position: str
+
+
+class Vote(NamedTuple):
+    """A label that waits at an open query."""
+
+    number: int
+    label: Label
+    position: str
+
+
+class QueryState(NamedTuple):
+    """A query as it is stored: everything the desk knows of it, JSON-able."""
+
+    event_id: str
+    status: str
+    utility: float
+    asked: int
+    """The number of the event; open queries are in this order."""
+    query: str
+    votes: str
+    abstained: str
+    clock: str | None
+    example: int | None
+    closed: int | None
+
+
+@dataclass(slots=True)
+class _Open:
+    query: Query
+    line: str
+    clock: datetime | None
+    votes: dict[str, Vote] = field(default_factory=dict)
+    abstained: list[str] = field(default_factory=list)
+
+
+class _Closed(NamedTuple):
+    state: QueryState
+    answers: dict[str, ClassLabel]
+
+
+class LabelDesk:
+    """Keeps the open queries and turns labels into examples. No clock: time is what the events say.
+
+    Parameters
+    ----------
+    rules
+        See `DeskRules`.
+    """
+
+    def __init__(self, rules: DeskRules | None = None) -> None:
+        self.rules = rules or DeskRules()
+        self.expires = self.rules.expire_after is not None or self.rules.expire_after_events is not None
+        self._open: dict[str, _Open] = {}
+        self._closed: dict[str, _Closed] = {}
+        self._closings = 0
+        self._clock: datetime | None = None
+        self._changed: dict[str, QueryState] = {}
+        self._least: str | None = None
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __contains__(self, event_id: str) -> bool:
+        return event_id in self._open or event_id in self._closed
+
+    @property
+    def open_queries(self) -> list[Query]:
+        """The open queries, oldest first."""
+        return [held.query for held in self._open.values()]
+
+    def blocks(self, event_id: str, utility: float) -> str | None:
+        """Return why an event cannot be asked about: ``"already-asked"``, ``"queue-full"``, or None."""
+        if event_id in self._open or event_id in self._closed:
+            return "already-asked"
+        if len(self._open) >= self.rules.max_open and (
+            self.rules.when_full == "stop-asking" or not utility > self._open[self._find_least()].query.utility
+        ):
+            return "queue-full"
+        return None
+
+    def ask(self, query: Query) -> list[Settled]:
+        """Open a query that nothing `blocks`; return the labels settled because another one made way."""
+        settled: list[Settled] = []
+        if len(self._open) >= self.rules.max_open:
+            settled = self._close(self._find_least(), "withdrawn", "a more useful query took its place")
+        held = _Open(query, query.to_json().decode(), self._clock)
+        self._open[query.event_id] = held
+        if self._least is not None and query.utility < self._open[self._least].query.utility:
+            self._least = query.event_id
+        self._note(query.event_id)
+        return settled
+
+    def advance(self, event_number: int, timestamp: datetime | None) -> list[Settled]:
+        """Let time pass until this event; return the labels settled because their query expired."""
+        settled: list[Settled] = []
+        if timestamp is not None and (self._clock is None or timestamp > self._clock):
+            self._clock = timestamp
+        for event_id in self._expired(event_number):
+            settled += self._close(event_id, "expired", "the query expired before enough people had answered")
+        return settled
+
+    def _expired(self, event_number: int) -> list[str]:
+        found = []
+        for event_id, held in self._open.items():  # oldest first, so the first one still valid ends the search
+            by_number = self.rules.expire_after_events
+            by_time = self.rules.expire_after
+            if by_number is not None and event_number - held.query.event_number > by_number:
+                found.append(event_id)
+            elif by_time is not None and held.clock is not None and self._clock is not None:
+                if self._clock - held.clock > by_time:
+                    found.append(event_id)
+                else:
+                    break
+            elif by_time is None:
+                break
+        return found
+
+    def submit(
+        self, number: int, label: Label, position: str = "", example_number: int = 0
+    ) -> tuple[list[Settled], Example | None]:
+        """Take one answer.
+
+        Parameters
+        ----------
+        number
+            The label's number among all labels received.
+        label
+            The answer.
+        position
+            Where it came from, for the dead letter.
+        example_number
+            The number the next example will have.
+
+        Returns
+        -------
+        tuple
+            What became of this label, and of others that waited for it; and the example, if there is one now.
+        """
+        vote = Vote(number, label, position)
+        held = self._open.get(label.event_id)
+        if held is None:
+            return [self._too_late(vote)], None
+        if label.label is None:
+            return self._abstain(held, vote), None
+        settled: list[Settled] = []
+        before = held.votes.get(label.annotator)
+        if before is not None:
+            if _same(before.label.label, label.label):
+                return [_settle(vote, "duplicate", f"{label.annotator} gave this answer before")], None
+            detail = f"{label.annotator} changed it to {label.label!r} before it was learned"
+            settled.append(_settle(before, "replaced", detail))
+            del held.votes[label.annotator]  # the new answer counts as given now
+        held.votes[label.annotator] = vote
+        agreed = self._agreed(held)
+        if agreed is not None:
+            example = _example(held, agreed)
+            return settled + self._close(label.event_id, "answered", "", agreed, example_number), example
+        if len(held.votes) >= self.rules.max_answers:
+            detail = f"{len(held.votes)} answers and no {self.rules.agreement} agreement"
+            return settled + self._close(label.event_id, "disputed", detail), None
+        self._note(label.event_id)
+        detail = f"{len(held.votes)} of {max(self.rules.quorum, len(held.votes) + 1)} answers"
+        return [*settled, _settle(vote, "waiting", detail)], None
+
+    def _abstain(self, held: _Open, vote: Vote) -> list[Settled]:
+        annotator = vote.label.annotator
+        if annotator in held.abstained:
+            return [_settle(vote, "duplicate", f"{annotator} abstained before")]
+        held.abstained.append(annotator)
+        settled = [_settle(vote, "abstained", f"{annotator}: {vote.label.abstain}")]
+        if annotator in held.votes:
+            settled.append(_settle(held.votes.pop(annotator), "replaced", f"{annotator} took it back"))
+        if len(held.abstained) >= self.rules.max_abstentions:
+            detail = f"{len(held.abstained)} annotators could not say"
+            return settled + self._close(held.query.event_id, "unanswerable", detail)
+        self._note(held.query.event_id)
+        return settled
+
+    def _too_late(self, vote: Vote) -> Settled:
+        label = vote.label
+        closed = self._closed.get(label.event_id)
+        if closed is None:
+            detail = (
+                "no query of this event is known: it was never asked about, or so long ago that it was forgotten; "
+                "check the event_id"
+            )
+            return _settle(vote, "unknown-event", detail)
+        status, example = closed.state.status, closed.state.example
+        if status != "answered":
+            return _settle(vote, "late", f"the query is {status}")
+        mine = closed.answers.get(label.annotator)
+        if label.label is not None and mine is not None and _same(mine, label.label):
+            return _settle(vote, "duplicate", f"{label.annotator} gave this answer before (example {example})")
+        if mine is not None:
+            wanted = "took it back" if label.label is None else f"says {label.label!r} now"
+            detail = f"example {example} was learned as {label.annotator} had answered, {mine!r}; {wanted}"
+            return _settle(vote, "correction-after-learning", detail)
+        return _settle(vote, "already-answered", f"example {example} was learned from others' answers")
+
+    def _agreed(self, held: _Open) -> ClassLabel | None:
+        if len(held.votes) < self.rules.quorum:
+            return None
+        counts = Counter((type(v.label.label).__name__, v.label.label) for v in held.votes.values())
+        (first, most), *others = counts.most_common(2)
+        enough = {
+            "majority": 2 * most > len(held.votes),
+            "unanimous": not others,
+            "plurality": not others or most > others[0][1],
+        }[self.rules.agreement]
+        return first[1] if enough else None
+
+    def _close(
+        self,
+        event_id: str,
+        status: str,
+        detail: str,
+        agreed: ClassLabel | None = None,
+        example: int | None = None,
+    ) -> list[Settled]:
+        held = self._open.pop(event_id)
+        if event_id == self._least:
+            self._least = None
+        settled = []
+        outcome = {"disputed": "no-agreement", "unanswerable": "no-agreement"}.get(status, status)
+        for vote in held.votes.values():
+            if agreed is None:
+                settled.append(_settle(vote, outcome, detail))
+            elif _same(vote.label.label, agreed):
+                settled.append(_settle(vote, "example", f"example {example}"))
+            else:
+                settled.append(_settle(vote, "outvoted", f"the others agreed on {agreed!r}"))
+        self._closings += 1
+        state = self._state(event_id, held, status, example, self._closings)
+        answers = {name: vote.label.label for name, vote in held.votes.items() if vote.label.label is not None}
+        self._closed[event_id] = _Closed(state._replace(query="", votes="", abstained=""), answers)
+        if len(self._closed) > self.rules.remember:
+            del self._closed[next(iter(self._closed))]
+        self._changed[event_id] = state
+        return settled
+
+    def _find_least(self) -> str:
+        """Return the open query of least utility; of equals the oldest."""
+        if self._least is None:
+            self._least = min(self._open, key=lambda event_id: self._open[event_id].query.utility)
+        return self._least
+
+    # ── state ────────────────────────────────────────────────────────────────────────────────────
+
+    def _state(
+        self, event_id: str, held: _Open, status: str, example: int | None, closed: int | None
+    ) -> QueryState:
+        votes = [[v.number, v.label.model_dump(mode="json"), v.position] for v in held.votes.values()]
+        return QueryState(
+            event_id,
+            status,
+            held.query.utility,
+            held.query.event_number,
+            held.line,
+            json.dumps(votes),
+            json.dumps(held.abstained),
+            None if held.clock is None else held.clock.isoformat(),
+            example,
+            closed,
+        )
+
+    def _note(self, event_id: str) -> None:
+        self._changed[event_id] = self._state(event_id, self._open[event_id], "open", None, None)
+
+    def take_changes(self) -> list[QueryState]:
+        """Return the queries changed since the last call, as they are now."""
+        changed = list(self._changed.values())
+        self._changed = {}
+        return changed
+
+    @property
+    def clock(self) -> str | None:
+        """The newest event timestamp seen, ISO-8601; only kept while queries expire by time."""
+        return None if self._clock is None else self._clock.isoformat()
+
+    def dump(self) -> Iterator[QueryState]:
+        """Yield every query, the open ones in the order they were asked, then the closed in theirs."""
+        for event_id, held in self._open.items():
+            yield self._state(event_id, held, "open", None, None)
+        for closed in self._closed.values():
+            votes = [[0, {"event_id": "", "label": a, "annotator": who}, ""] for who, a in closed.answers.items()]
+            yield closed.state._replace(votes=json.dumps(votes), abstained="[]")
+
+    def load(self, states: Iterable[QueryState], clock: str | None = None) -> None:
+        """Take over what `dump` or `take_changes` gave, open queries in the order they were asked."""
+        self._open, self._closed, self._changed, self._closings, self._least = {}, {}, {}, 0, None
+        self._clock = None if clock is None else datetime.fromisoformat(clock)
+        for state in sorted(states, key=lambda state: state.closed or 0):
+            votes = [
+                Vote(number, Label.model_construct(**label), position)
+                if state.closed
+                else Vote(number, Label.model_validate_json(json.dumps(label)), position)
+                for number, label, position in json.loads(state.votes)
+            ]
+            if state.closed is None:
+                held = _Open(
+                    Query.model_validate_json(state.query),
+                    state.query,
+                    None if state.clock is None else datetime.fromisoformat(state.clock),
+                    {vote.label.annotator: vote for vote in votes},
+                    json.loads(state.abstained),
+                )
+                self._open[state.event_id] = held
+            else:
+                answers = {v.label.annotator: v.label.label for v in votes if v.label.label is not None}
+                self._closed[state.event_id] = _Closed(state._replace(query="", votes="", abstained=""), answers)
+                self._closings = state.closed
+
+
+def _example(held: _Open, agreed: ClassLabel) -> Example:
+    query = held.query
+    agreeing = [vote.label for vote in held.votes.values() if _same(vote.label.label, agreed)]
+    times = [label.timestamp for label in agreeing if label.timestamp is not None]
+    return Example(
+        event_id=query.event_id,
+        features=query.features,
+        label=agreed,
+        propensity=query.propensity,
+        predicted=query.predicted,
+        annotators=tuple(label.annotator for label in agreeing),
+        asked_at=query.asked_at,
+        labelled_at=max(times, default=None),
+    )
+
+
+def _settle(vote: Vote, outcome: str, detail: str) -> Settled:
+    return Settled(vote.number, outcome, detail, vote.label, vote.position)
+
+
+def _same(one: ClassLabel | None, other: ClassLabel | None) -> bool:
+    """Tell whether two labels are the same: equal and of one type (``1``, ``True`` and ``"1"`` are not)."""
+    return type(one) is type(other) and one == other

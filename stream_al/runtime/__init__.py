@@ -1,0 +1,5 @@
+"""Running a pipeline: the worker loop, and verifying what it did."""
+
+from stream_al.runtime.worker import Worker
+
+__all__ = ["Worker"]

@@ -1,0 +1,290 @@
+"""The worker loop, written once against the protocols of `stream_al.ports`.
+
+Read a micro-batch, match labels and learn, score and decide, commit, emit. Nothing leaves the process before
+the commit, and what was committed is emitted once even if the process dies in between: on recovery the sink
+is brought to where the last committed batch leaves it. So a crash at any instruction changes nothing but the
+time it takes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from stream_al.codec import EventRow, encode_event, encode_prediction
+from stream_al.errors import RecordError, SnapshotError
+from stream_al.labels import Settled
+from stream_al.learner import ActiveLearner
+from stream_al.ports import (
+    Batch,
+    EventSource,
+    IncomingLabel,
+    LabelledRow,
+    LabelSource,
+    Progress,
+    Received,
+    Sink,
+    Store,
+)
+from stream_al.records import MAX_NAME, DeadLetter, Label, parse_label
+
+UNTIL: Final = ("events-end", "answered", "stopped")
+_WAIT: Final = 0.05
+"""Seconds to wait for an event before looking for labels and the stop signal again."""
+_RECORD: Final = 20_000
+"""Characters of a record that a dead letter keeps."""
+
+
+class Worker:
+    """Runs one learner over one stream.
+
+    Parameters
+    ----------
+    learner
+        A fresh learner; `recover` brings it to where the store left off.
+    events, labels, sink, store
+        See `stream_al.ports`.
+    batch_size
+        The most events in one commit.
+    on_answer
+        Called with (event, its predicted label) for every event, for measuring; not called again for
+        batches that were committed before a crash.
+    """
+
+    def __init__(
+        self,
+        learner: ActiveLearner,
+        events: EventSource,
+        labels: LabelSource,
+        sink: Sink,
+        store: Store,
+        *,
+        batch_size: int = 1000,
+        on_answer: Callable[[EventRow, object], None] | None = None,
+    ) -> None:
+        self.learner = learner
+        self.progress = Progress(state=learner.state)
+        self._events = events
+        self._labels = labels
+        self._sink = sink
+        self._store = store
+        self._batch_size = batch_size
+        self._on_answer = on_answer
+        self._saved_snapshot = 0
+        self.notices: list[str] = []
+        """What recovery had to work around, in sentences."""
+
+    # ── starting and stopping ────────────────────────────────────────────────────────────────────
+
+    def recover(self) -> None:
+        """Bring learner, sources and sink to where the store left off."""
+        recovered = self._store.recover()
+        if recovered is None:
+            self._sink.recover({}, {})
+            self.progress.lengths = self._sink.lengths()
+            return
+        progress = self.progress = recovered.progress
+        self._fold(progress.examples)
+        self.learner.resume(
+            state=progress.state,
+            events=progress.events,
+            labels=progress.labels,
+            queries=recovered.queries,
+            clock=progress.clock,
+        )
+        self._events.seek(progress.event_position)
+        self._labels.seek(progress.label_position)
+        self._sink.recover(progress.lengths, recovered.last_outputs)
+
+    def _fold(self, examples: int) -> None:
+        model = self.learner.model
+        for version, snapshot in self._store.snapshots():
+            if version > examples:
+                self.notices.append(f"snapshot {version} is newer than the log ({examples}) and was left aside")
+                continue
+            try:
+                model.load(snapshot)
+            except SnapshotError as error:
+                self.notices.append(f"snapshot {version} was left aside: {error}")
+                continue
+            self._saved_snapshot = version
+            break
+        for example in self._store.examples(model.version):
+            model.learn(example)
+
+    def run(
+        self,
+        until: str = "events-end",
+        stop: Callable[[], bool] = lambda: False,
+        on_batch: Callable[[Progress], None] = lambda progress: None,
+    ) -> Progress:
+        """Work until told.
+
+        Parameters
+        ----------
+        until
+            ``"events-end"`` (and all labels at hand are read), ``"answered"`` (and no query is open), or
+            ``"stopped"``.
+        stop
+            Asked between batches; True ends the run after what has been committed.
+        on_batch
+            Told how things stand after every batch.
+        """
+        while not stop():
+            if self.step():
+                on_batch(self.progress)
+            elif self._events.exhausted and (
+                until == "events-end" or (until == "answered" and not self.learner.desk)
+            ):
+                break
+        self.save()
+        return self.progress
+
+    def save(self) -> None:
+        """Keep a snapshot of the model as it is, so that the next start need not refold."""
+        model = self.learner.model
+        if model.version > self._saved_snapshot:
+            self._store.save_snapshot(model.version, model.dump())
+            self._saved_snapshot = model.version
+
+    # ── one batch ────────────────────────────────────────────────────────────────────────────────
+
+    def step(self) -> bool:
+        """Work off one micro-batch; return False when there was nothing to do."""
+        learner = self.learner
+        rows = self._events.read(self._batch_size, _WAIT)
+        batch = Batch(first_event=learner.events, state=learner.state)
+        counts: Counter[str] = Counter()
+        self._take(batch, counts, self._labels.poll(learner.events))
+        due = self._labels.due
+        for row in rows:
+            if learner.events >= due:
+                self._take(batch, counts, self._labels.poll(learner.events))
+                due = self._labels.due
+            if isinstance(row, DeadLetter):
+                self._bury(batch, counts, row)
+            elif self._answer(batch, counts, row):
+                due = self._labels.due
+        if self._events.exhausted and due != float("inf"):
+            self._take(batch, counts, self._labels.poll(float("inf")))
+        if not rows and not batch.received:
+            return False
+        self._commit(batch, counts)
+        return True
+
+    def _answer(self, batch: Batch, counts: Counter[str], row: EventRow) -> bool:
+        """Answer one event; return whether it was asked about."""
+        learner = self.learner
+        try:
+            prediction, query, settled = learner.answer(row)
+            line = encode_prediction(prediction)
+        except RecordError as error:
+            self._bury(batch, counts, _letter("events", str(row.id), error, row))
+            return False
+        batch.events.append(row)
+        batch.predictions.append(line)
+        if settled:
+            self._settle(batch, counts, settled)
+        if isinstance(row, LabelledRow) and row.truth is not None:
+            counts["measured"] += 1
+            counts["correct"] += prediction.label == row.truth
+        if self._on_answer is not None:
+            self._on_answer(row, prediction.label)
+        if query is None:
+            return False
+        batch.queries.append(query.to_json())
+        counts[f"asked:{query.reason}"] += 1
+        self._labels.asked(query, row, learner.events)
+        return True
+
+    def _bury(self, batch: Batch, counts: Counter[str], letter: DeadLetter) -> None:
+        batch.dead_letters.append((self.learner.events, letter))
+        counts[f"dead:{letter.reason}"] += 1
+
+    def _take(self, batch: Batch, counts: Counter[str], incoming: Iterable[IncomingLabel]) -> None:
+        for record, position, problem in incoming:
+            number = self.learner.labels
+            at_event = self.learner.events
+            try:
+                if problem is not None:
+                    raise problem
+                label = parse_label(record)
+            except RecordError as error:
+                self.learner.labels += 1
+                batch.received.append(
+                    Received(number, at_event, position, record, error.event_id, error.reason, error.detail)
+                )
+                counts[f"label:{error.reason}"] += 1
+                self._bury(batch, counts, _letter("labels", position, error, record))
+                continue
+            taught = self.learner.teach(label, position)
+            batch.received.append(
+                Received(number, at_event, position, record, label.event_id, taught.outcome, taught.detail)
+            )
+            if taught.example is not None:
+                batch.examples.append((self.learner.model.version - 1, taught.example))
+            self._settle(batch, counts, taught.settled)
+
+    def _settle(self, batch: Batch, counts: Counter[str], settled: Iterable[Settled]) -> None:
+        """Write down what became of labels, and a dead letter for each that was not used."""
+        first = batch.received[0].number if batch.received else self.learner.labels
+        for number, outcome, detail, label, position in settled:
+            counts[f"label:{outcome}"] += 1
+            at = number - first
+            if at < 0:
+                counts["label:waiting"] -= 1
+                batch.settled.append((number, outcome, detail))
+            elif batch.received[at].outcome == "waiting" and outcome != "waiting":
+                counts["label:waiting"] -= 1
+                batch.received[at] = batch.received[at]._replace(outcome=outcome, detail=detail)
+            if outcome not in ("example", "waiting"):
+                error = RecordError(outcome, detail, label.event_id)
+                self._bury(batch, counts, _letter("labels", position, error, label))
+
+    def _commit(self, batch: Batch, counts: Counter[str]) -> None:
+        learner, before = self.learner, self.progress
+        totals = Counter(before.counts)
+        totals.update(counts)
+        batch.changed = learner.desk.take_changes()
+        model = learner.model
+        if model.checkpointed > self._saved_snapshot:
+            batch.snapshot = (model.checkpointed, model.checkpoint)
+            self._saved_snapshot = model.checkpointed
+        self.progress = batch.progress = Progress(
+            batch=before.batch + 1,
+            events=learner.events,
+            labels=learner.labels,
+            examples=model.version,
+            state=learner.state,
+            clock=learner.desk.clock,
+            event_position=self._events.position,
+            label_position=self._labels.position,
+            lengths=self._sink.lengths(),
+            counts=dict(sorted((name, n) for name, n in totals.items() if n)),
+        )
+        self._store.commit(batch)
+        self._sink.emit(batch.outputs())
+
+
+def _letter(source: str, position: str, error: RecordError, record: bytes | EventRow | Label) -> DeadLetter:
+    if isinstance(record, Label):
+        text = record.model_dump_json(exclude_none=True)
+    elif isinstance(record, EventRow):
+        text = record_text(encode_event(record))
+    else:
+        text = record_text(record)
+    return DeadLetter(
+        source="labels" if source == "labels" else "events",
+        position=position,
+        reason=error.reason,
+        detail=error.detail,
+        event_id=None if error.event_id is None else error.event_id[:MAX_NAME],
+        record=text,
+    )
+
+
+def record_text(record: bytes) -> str:
+    """Return a record as text for a dead letter: backslashes for what is not UTF-8, cut when oversized."""
+    text = record.decode("utf-8", "backslashreplace")
+    return text if len(text) <= _RECORD else f"{text[:_RECORD]}… ({len(record)} bytes)"

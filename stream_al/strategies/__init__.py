@@ -1,0 +1,20 @@
+"""Query strategies: from a model's answer to the decision whether to ask."""
+
+from stream_al.strategies.base import Decision, QueryStrategy, State
+from stream_al.strategies.budgeted import Budgeted
+from stream_al.strategies.cold_start import ColdStart
+from stream_al.strategies.random import Random
+from stream_al.strategies.threshold import AnyOf, Entropy, LeastConfidence, Margin
+
+__all__ = [
+    "AnyOf",
+    "Budgeted",
+    "ColdStart",
+    "Decision",
+    "Entropy",
+    "LeastConfidence",
+    "Margin",
+    "QueryStrategy",
+    "Random",
+    "State",
+]

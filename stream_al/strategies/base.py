@@ -1,0 +1,73 @@
+"""What a query strategy is: frozen configuration, a small state, and a pure decision."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple, TypeAlias
+
+from stream_al.uncertainty import Scores
+
+State: TypeAlias = tuple[float, ...]
+"""What a strategy remembers between events: a few numbers, the same after a round trip through JSON."""
+
+
+class Decision(NamedTuple):
+    """Whether to ask about an event, and everything needed to judge that choice later.
+
+    ``propensity`` is the probability, over the draw, with which this event would have been asked given the
+    strategy's state; an event is asked exactly when its draw is below it. ``threshold`` is on the scale of
+    ``utility``; None where the strategy has none.
+    """
+
+    ask: bool
+    utility: float
+    threshold: float | None
+    propensity: float
+    reason: str
+
+
+class QueryStrategy(ABC):
+    """Decides which events are asked about.
+
+    A strategy is a frozen dataclass: its fields are its configuration, checked when it is made. It has no
+    clock, no generator and no I/O, so the same scores, state and draw always give the same decision.
+    `stream_al.checks.check_strategy` holds any implementation to what is promised here.
+    """
+
+    def start(self) -> State:
+        """Return the state before the first event; under 1 KB as JSON."""
+        return ()
+
+    @abstractmethod
+    def decide(self, scores: Scores, state: State, draw: float) -> tuple[Decision, State]:
+        """Decide about one event.
+
+        Parameters
+        ----------
+        scores
+            The model's answer.
+        state
+            What the call before returned, or `start()`.
+        draw
+            The event's own uniform number in [0, 1).
+
+        Returns
+        -------
+        tuple
+            The decision, with ``ask == (draw < propensity)``, and the state after the event. Whoever does
+            not carry the decision out drops the state as well.
+        """
+
+    def charge(self, state: State) -> State:
+        """Return the state after a query that somebody else put on this strategy's account."""
+        return state
+
+    def slack(self) -> float:
+        """Return by how many queries any window may exceed its budget; infinite where there is none."""
+        return float("inf")
+
+
+def require_share(name: str, value: float, *, most: float = 1.0) -> None:
+    """Raise ValueError unless ``0 <= value <= most``; NaN is refused too."""
+    if not 0.0 <= value <= most:
+        raise ValueError(f"{name} = {value!r}: must be a share from 0 to {most:g}")
