@@ -86,3 +86,4 @@ class StoreBusyError(StoreError):
     """A store that another process holds."""
 
     retriable = True
+    exit_code = 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ SCHEMA: Final = 1
 BUSY_SECONDS: Final = 15.0
 """A backup or an annotator holds the write lock for milliseconds; who holds it longer is worth an error."""
 TABLES: Final = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE batches (
     number INTEGER PRIMARY KEY, first_event INTEGER NOT NULL, size INTEGER NOT NULL, state TEXT NOT NULL,
     events BLOB NOT NULL, checksums BLOB NOT NULL, predictions BLOB NOT NULL, queries BLOB NOT NULL
@@ -38,7 +39,7 @@ CREATE TABLE queries (
 CREATE INDEX queries_open ON queries (status, utility DESC, asked);
 CREATE INDEX queries_closed ON queries (closed);
 CREATE TABLE examples (number INTEGER PRIMARY KEY, event_id TEXT NOT NULL, example TEXT NOT NULL);
-CREATE TABLE snapshots (version INTEGER PRIMARY KEY, snapshot BLOB NOT NULL);
+CREATE TABLE snapshots (version INTEGER PRIMARY KEY, snapshot BLOB NOT NULL, checksum INTEGER NOT NULL);
 CREATE TABLE inbox (number INTEGER PRIMARY KEY AUTOINCREMENT, record BLOB NOT NULL);
 CREATE TABLE drafts (
     number INTEGER PRIMARY KEY AUTOINCREMENT, annotator TEXT NOT NULL, event_id TEXT NOT NULL, record BLOB NOT NULL
@@ -57,6 +58,11 @@ FROM batches, json_each(
     '[' || replace(rtrim(CAST(predictions AS TEXT), char(10)), char(10), ',') || ']'
 ) AS line;
 """
+
+
+def checksum(content: bytes | str) -> int:
+    """Return the CRC-32 kept beside what a store was given and could not compute again."""
+    return zlib.crc32(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager

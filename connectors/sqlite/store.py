@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import json
-import zlib
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, Final
 
-from connectors.sqlite.schema import connect, explained, pipeline_of, progress_of, read_examples
+from connectors.sqlite.schema import checksum, connect, explained, pipeline_of, progress_of, read_examples
 from stream_al.codec import EventRow, encode_event
 from stream_al.errors import StoreBusyError, StoreError
 from stream_al.labels import QueryState
@@ -56,7 +55,7 @@ class SqliteStore:
 
     def _agree(self, pipeline: dict[str, Any]) -> None:
         written = json.dumps(pipeline, sort_keys=True)
-        self.connection.execute("INSERT OR IGNORE INTO meta VALUES ('pipeline', ?)", (written,))
+        self.connection.execute("INSERT OR IGNORE INTO meta VALUES ('pipeline', ?, ?)", (written, checksum(written)))
         before = pipeline_of(self.connection)
         if json.loads(written) == before:
             return
@@ -116,7 +115,7 @@ class SqliteStore:
                     len(lines),
                     json.dumps(batch.state),
                     b"\n".join(lines),
-                    array("I", map(zlib.crc32, lines)).tobytes(),
+                    array("I", map(checksum, lines)).tobytes(),
                     outputs["predictions"],
                     outputs["queries"],
                 ),
@@ -124,7 +123,7 @@ class SqliteStore:
         many(
             "INSERT INTO labels VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
-                (r.number, number, r.at_event, r.position, r.record, zlib.crc32(r.record), r.event_id, r.outcome, r.detail)
+                (r.number, number, r.at_event, r.position, r.record, checksum(r.record), r.event_id, r.outcome, r.detail)
                 for r in batch.received
             ],
         )
@@ -135,7 +134,7 @@ class SqliteStore:
         many(
             "INSERT INTO dead_letters (batch, at_event, letter, checksum) VALUES (?, ?, ?, ?)",
             [
-                (number, at, text, zlib.crc32(text.encode()))
+                (number, at, text, checksum(text))
                 for at, text in ((at, letter.to_json().decode()) for at, letter in batch.dead_letters)
             ],
         )
@@ -146,9 +145,8 @@ class SqliteStore:
         )
         if batch.snapshot is not None:
             self._keep(*batch.snapshot)
-        execute(
-            "INSERT OR REPLACE INTO meta VALUES ('progress', ?)", (json.dumps(asdict(batch.progress)),)
-        )
+        progress = json.dumps(asdict(batch.progress))
+        execute("INSERT OR REPLACE INTO meta VALUES ('progress', ?, ?)", (progress, checksum(progress)))
 
     def examples(self, start: int = 0) -> Iterator[Example]:
         """Yield the log from a number on.
@@ -171,7 +169,9 @@ class SqliteStore:
             self._keep(version, snapshot)
 
     def _keep(self, version: int, snapshot: bytes) -> None:
-        self.connection.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?)", (version, snapshot))
+        self.connection.execute(
+            "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", (version, snapshot, checksum(snapshot))
+        )
         self.connection.execute(
             "DELETE FROM snapshots WHERE version NOT IN "
             "(SELECT version FROM snapshots ORDER BY version DESC LIMIT ?)",

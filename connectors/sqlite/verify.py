@@ -1,0 +1,272 @@
+"""Verifying a store: run its journal again, and compare everything.
+
+The events and labels a store was given are protected by checksums; all the rest follows from them. So the
+journal is run through a fresh learner into a second store, batch by batch, and the two are compared cell by
+cell. Besides, the log of examples is folded once more by itself, and every snapshot is loaded and compared
+with the fold at its version.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Final
+
+from connectors.sqlite.journal import JournalEvents, JournalLabels, decoded
+from connectors.sqlite.schema import checksum, connect, explained, pipeline_of, progress_of, read_examples
+from connectors.sqlite.store import SqliteStore
+from stream_al.errors import SnapshotError, StreamALError
+from stream_al.learner import ActiveLearner
+from stream_al.model import Model
+from stream_al.ports import Progress
+from stream_al.runtime.worker import Worker
+
+_MOST_DIFFERENCES: Final = 100
+
+_TABLES: Final = {
+    "batches": ("number", "first_event", "size", "state", "predictions", "queries"),
+    "labels": ("number", "batch", "at_event", "position", "record", "event_id", "outcome", "detail"),
+    "dead_letters": ("number", "batch", "at_event", "letter"),
+    "queries": (
+        "event_id", "status", "utility", "asked", "query", "votes", "abstained", "clock", "example", "closed",
+    ),
+    "examples": ("number", "event_id", "example"),
+}  # fmt: skip
+_NAMED: Final = {"labels": "label", "dead_letters": "dead letter", "queries": "query of", "examples": "example"}
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What a verification found: how much was compared, and each difference as a sentence."""
+
+    events: int = 0
+    labels: int = 0
+    examples: int = 0
+    digest: str = ""
+    differences: list[str] = field(default_factory=list)
+    more: int = 0
+    """Differences beyond the first hundred."""
+
+    def add(self, difference: str) -> None:
+        """Note a difference."""
+        if len(self.differences) < _MOST_DIFFERENCES:
+            self.differences.append(difference)
+        else:
+            self.more += 1
+
+
+def verify(
+    path: Path,
+    make_learner: Callable[[dict[str, Any]], ActiveLearner],
+    on_batch: Callable[[int, int], None] = lambda done, total: None,
+) -> Verdict:
+    """Recompute all that a store holds, and compare.
+
+    Parameters
+    ----------
+    path
+        The store; it is only read.
+    make_learner
+        Makes a fresh learner from the configuration kept in the store.
+    on_batch
+        Told (batches done, batches in all).
+
+    Raises
+    ------
+    StoreError
+        When it is no store, or damaged beyond reading.
+    """
+    connection = connect(path)
+    verdict = Verdict()
+    try:
+        with explained(path):
+            # One transaction, so that a running worker does not move the ground.
+            connection.execute("BEGIN")
+            _check_inputs(connection, verdict)
+            try:
+                learner = make_learner(pipeline_of(connection))
+                progress = progress_of(connection)
+                if progress is None:
+                    return verdict
+                with tempfile.TemporaryDirectory(prefix="stream-al-verify-") as folder:
+                    again = _run_again(connection, Path(folder), learner, progress.batch, on_batch)
+                    try:
+                        _compare(connection, again.connection, verdict)
+                        _check_progress(progress, progress_of(again.connection) or Progress(), learner, verdict)
+                    finally:
+                        again.close()
+                _check_fold(connection, path, make_learner(pipeline_of(connection)).model, learner, verdict)
+            except (StreamALError, ValueError, TypeError, KeyError) as error:
+                verdict.add(f"cannot be run again: {type(error).__name__}: {error}")
+    finally:
+        connection.close()
+    return verdict
+
+
+def _check_inputs(connection: sqlite3.Connection, verdict: Verdict) -> None:
+    for name, value, kept in connection.execute("SELECT name, value, checksum FROM meta"):
+        if checksum(value) != kept:
+            verdict.add(f"meta {name}: does not have its checksum")
+    for number, events, sums in connection.execute("SELECT number, events, checksums FROM batches"):
+        kept_sums = array("I", bytes(sums)[: len(sums) // 4 * 4])
+        for place, (line, kept) in enumerate(zip_longest(events.split(b"\n"), kept_sums)):
+            if line is None or kept is None or checksum(line) != kept:
+                verdict.add(f"event {_event_id(line)} (place {place} of batch {number}): does not have its checksum")
+    for number, event_id, record, kept in connection.execute("SELECT number, event_id, record, checksum FROM labels"):
+        if checksum(record) != kept:
+            verdict.add(f"label {number} (for event {event_id}): its record does not have its checksum")
+    for number, letter, kept in connection.execute("SELECT number, letter, checksum FROM dead_letters"):
+        if checksum(letter) != kept:
+            verdict.add(f"dead letter {number}: does not have its checksum")
+    query = """
+        SELECT inbox.number FROM inbox JOIN labels ON labels.position = 'inbox:' || inbox.number
+        WHERE inbox.record <> labels.record AND labels.outcome <> 'oversized'
+    """
+    for (number,) in connection.execute(query):
+        verdict.add(f"inbox {number}: is not the label that was taken from there")
+
+
+def _event_id(line: bytes | None) -> str:
+    content = decoded(line)
+    return repr(content.get("id")) if isinstance(content, dict) else "?"
+
+
+def _run_again(
+    connection: sqlite3.Connection,
+    folder: Path,
+    learner: ActiveLearner,
+    batches: int,
+    on_batch: Callable[[int, int], None],
+) -> SqliteStore:
+    store = SqliteStore(folder / "again.db")
+    store.connection.execute("PRAGMA synchronous = OFF")  # it need not outlive this
+    events = JournalEvents(connection)
+    worker = Worker(learner, events, JournalLabels(connection, events), _NoSink(), store)
+    for done in range(batches):
+        worker.step()
+        on_batch(done + 1, batches)
+    return store
+
+
+class _NoSink:
+    """Writes nothing: the predictions to compare are in the store."""
+
+    def lengths(self) -> dict[str, int]:
+        return {}
+
+    def recover(self, lengths: object, last: object) -> None:
+        pass
+
+    def emit(self, outputs: object) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def _compare(stored: sqlite3.Connection, again: sqlite3.Connection, verdict: Verdict) -> None:
+    for table, columns in _TABLES.items():
+        query = f"SELECT {', '.join(columns)} FROM {table} ORDER BY {columns[0]}"
+        missing, extra = _rows(stored, query), _rows(again, query)
+        left, right = next(missing, None), next(extra, None)
+        while left is not None or right is not None:
+            if right is None or (left is not None and left[0] < right[0]):
+                verdict.add(f"{_NAMED.get(table, 'batch')} {left and left[0]}: is in the store, but does not follow")
+                left = next(missing, None)
+            elif left is None or right[0] < left[0]:
+                verdict.add(f"{_NAMED.get(table, 'batch')} {right[0]}: is missing in the store")
+                right = next(extra, None)
+            else:
+                if left != right:
+                    _differ(table, columns, left, right, verdict)
+                left, right = next(missing, None), next(extra, None)
+
+
+def _rows(connection: sqlite3.Connection, query: str) -> Iterator[tuple[Any, ...]]:
+    yield from connection.execute(query)
+
+
+def _differ(
+    table: str, columns: tuple[str, ...], stored: tuple[Any, ...], again: tuple[Any, ...], verdict: Verdict
+) -> None:
+    for column, left, right in zip(columns, stored, again, strict=True):
+        if left == right and type(left) is type(right):
+            continue
+        if table == "batches" and column in ("predictions", "queries"):
+            _differing_lines(column, left, right, verdict)
+            continue
+        for place, one, other in _parts(decoded(left), decoded(right)):
+            name = f"{_NAMED.get(table, 'batch')} {stored[0]}: {column}{place}"
+            verdict.add(f"{name} is {_short(one)} in the store, recomputed {_short(other)}")
+
+
+def _differing_lines(column: str, stored: object, again: bytes, verdict: Verdict) -> None:
+    one = stored if isinstance(stored, bytes) else str(stored).encode()
+    for left, right in zip_longest(one.split(b"\n"), again.split(b"\n"), fillvalue=b""):
+        if left == right:
+            continue
+        content, expected = decoded(left), decoded(right)
+        event_id = (expected or content)["event_id"] if isinstance(expected or content, dict) else "?"
+        for place, old, new in _parts(content, expected):
+            what = "prediction" if column == "predictions" else "query"
+            verdict.add(f"{what} of event {event_id!r}:{place} is {_short(old)} in the store, recomputed {_short(new)}")
+
+
+def _parts(left: Any, right: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the places where two contents differ: keys of objects, or the whole."""
+    if isinstance(left, dict) and isinstance(right, dict) and left != right:
+        for key in sorted({*left, *right}):
+            if left.get(key) != right.get(key):
+                yield f" {key}", left.get(key), right.get(key)
+    else:
+        yield "", left, right
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _check_progress(progress: Progress, again: Progress, learner: ActiveLearner, verdict: Verdict) -> None:
+    verdict.events, verdict.labels, verdict.examples = learner.events, learner.labels, learner.model.version
+    verdict.digest = learner.model.digest()
+    for name in ("events", "labels", "examples", "state", "clock", "counts"):
+        left, right = getattr(progress, name), getattr(again, name)
+        for place, one, other in _parts(left, right) if left != right else ():
+            verdict.add(f"progress: {name}{place} is {_short(one)} in the store, recomputed {_short(other)}")
+
+
+def _check_fold(
+    connection: sqlite3.Connection, path: Path, model: Model, learner: ActiveLearner, verdict: Verdict
+) -> None:
+    """Fold the log of examples by itself, and compare with the run and with every snapshot."""
+    snapshots = {}
+    for version, snapshot, kept in connection.execute("SELECT version, snapshot, checksum FROM snapshots"):
+        if checksum(snapshot) != kept:
+            verdict.add(f"snapshot {version}: does not have its checksum")
+        snapshots[version] = snapshot
+    for example in read_examples(connection, path):
+        model.learn(example)
+        if model.version in snapshots:
+            _check_snapshot(snapshots.pop(model.version), model, verdict)
+    for version in snapshots:
+        verdict.add(f"snapshot {version}: is newer than the log")
+    if model.digest() != verdict.digest:
+        verdict.add(f"the fold of the log has digest {model.digest()}, the run {verdict.digest}")
+
+
+def _check_snapshot(snapshot: bytes, model: Model, verdict: Verdict) -> None:
+    copy = Model.__new__(Model)
+    copy.__dict__.update(model.__dict__)
+    try:
+        copy.load(snapshot)
+    except SnapshotError as error:
+        verdict.add(f"snapshot {model.version}: {error}")
+        return
+    if copy.digest() != model.digest():
+        verdict.add(f"snapshot {model.version}: is not the fold of the log up to there")

@@ -1,0 +1,270 @@
+"""What the labelling screen shows: an event as a card, the classes with their keys, and why it is asked.
+
+Everything here is a pure function of what it is given. Values come from outside, so nothing in them may
+reach the terminal as anything but text: markup is never interpreted, control characters are taken out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from rich.box import ROUNDED
+from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.panel import Panel
+from rich.text import Text
+
+from stream_al.records import ClassLabel, Query
+
+_ESCAPES: Final = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # colours, the cursor, modes
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # titles, links, the clipboard
+    r"|\x1b[ -/]*[0-~]"
+)
+_KEPT: Final = "\n\u200c\u200d"  # the joiners belong to Persian and to emoji
+_GAP: Final = 4
+_LONG: Final = 36
+"""Cells of a value that still goes into the table; longer ones are wrapped below it."""
+_NAME: Final = 32
+_ROWS: Final = 10
+"""Rows of a table before it gets another column."""
+
+
+# ── texts ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def plain(value: object) -> str:
+    r"""Return text without escape sequences, control characters and changes of direction.
+
+    Examples
+    --------
+    >>> plain("\x1b[31mred\x1b[0m\x07 and\tplain")
+    'red and  plain'
+    """
+    text = _ESCAPES.sub("", str(value).replace("\r\n", "\n"))
+    text = text.replace("\t", "  ").replace("\u2028", "\n").replace("\u2029", "\n")
+    return "".join(c for c in text if c in _KEPT or unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
+
+
+def one_line(value: object, cells: int | None = None) -> str:
+    """Return `plain` text on one line, cut to a number of terminal cells."""
+    text = Text(" ".join(plain(value).split("\n")))
+    if cells is not None:
+        text.truncate(cells, overflow="ellipsis")
+    return text.plain
+
+
+def value_text(value: object) -> str:
+    """Return a value as people write it.
+
+    Examples
+    --------
+    >>> value_text(0.1 + 0.2), value_text(12345678.9), value_text(True), value_text(None)
+    ('0.3', '12345678.90', 'true', '—')
+    """
+    if isinstance(value, str):
+        return plain(value)
+    if value is None:
+        return "—"
+    if isinstance(value, float) and math.isfinite(value):
+        text = f"{value:.6g}"
+        return f"{value:.2f}".removesuffix(".00") if "e+" in text and abs(value) < 1e15 else text
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return plain(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def class_text(label: ClassLabel) -> str:
+    """Return a class as it is shown and typed."""
+    return str(label).lower() if isinstance(label, bool) else one_line(label) or "(blank)"
+
+
+def share_text(probability: float) -> str:
+    """Return a probability in percent, never rounded to a certainty it is not.
+
+    Examples
+    --------
+    >>> share_text(0.614), share_text(0.9999), share_text(1.0)
+    ('61 %', 'over 99 %', '100 %')
+    """
+    if 0.99 < probability < 1.0:
+        return "over 99 %"
+    return "under 1 %" if 0.0 < probability < 0.01 else f"{probability:.0%}".replace("%", " %")
+
+
+def why(query: Query) -> str:
+    """Return why an event is asked about, in one sentence for people."""
+    worth = f"a label is worth {query.utility:.2f}"
+    if query.threshold is not None:
+        worth += f", it asks above {query.threshold:.2f}"
+    reason = {
+        "cold-start": "the model is only starting and needs its first examples",
+        "uncertain": f"the model is unsure ({worth})",
+        "explore": "picked by chance, to look where the model is sure of itself",
+        "random": "picked by chance, for a fair sample of the stream",
+        "drift": f"the stream seems to have changed ({worth})",
+        "representative": f"many events are like this one ({worth})",
+    }.get(query.reason, query.reason)
+    known = {0: "no examples yet", 1: "1 example"}.get(query.model_version, f"{query.model_version} examples")
+    return f"Asked because: {reason}. The model had learned {known} (version {query.model_version})."
+
+
+def model_said(query: Query, label: ClassLabel | None = None) -> str:
+    """Return the model's own answer to a query, compared with somebody's when that is given."""
+    if query.predicted is None:
+        return "the model had no answer yet"
+    said = class_text(query.predicted)
+    probability = query.probabilities.get(said if isinstance(query.predicted, bool) else str(query.predicted))
+    sure = "" if probability is None else f" ({share_text(probability)})"
+    if type(label) is type(query.predicted) and label == query.predicted:
+        return f"the model had said so too{sure}"
+    return f"the model had said {said}{sure}"
+
+
+# ── tables ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def in_columns(pairs: Sequence[tuple[Text, Text]], width: int, rows: int = _ROWS) -> list[Text]:
+    """Lay (name, value) pairs out in aligned columns that are read downwards.
+
+    As few columns as keep to ``rows`` rows, and no more than fit into ``width``.
+    """
+    if not pairs:
+        return []
+    sizes = [(name.cell_len, value.cell_len) for name, value in pairs]
+    for columns in range(max(1, min(-(-len(pairs) // rows), width // 8)), 0, -1):
+        height = -(-len(pairs) // columns)
+        starts = range(0, len(pairs), height)
+        wide = [tuple(max(s[i] for s in sizes[at : at + height]) for i in (0, 1)) for at in starts]
+        if sum(names + 2 + values for names, values in wide) + _GAP * (len(wide) - 1) <= width:
+            break
+    lines = []
+    for row in range(height):
+        line = Text(no_wrap=True, overflow="ellipsis")
+        for (names, values), (name, value) in zip(wide, pairs[row::height], strict=False):
+            line.append_text(name).append(" " * (names - name.cell_len + 2))
+            line.append_text(value).append(" " * (values - value.cell_len + _GAP))
+        line.rstrip()
+        lines.append(line)
+    return lines
+
+
+def fields(values: Mapping[str, Any], console: Console, width: int) -> list[Text]:
+    """Return names and values as lines: short ones as a table, long ones wrapped below it."""
+    short: list[tuple[Text, Text]] = []
+    long: list[Text] = []
+    for key, value in values.items():
+        name = Text(one_line(key, _NAME), style="cyan")
+        text = Text(value_text(value))
+        if "\n" not in text.plain and text.cell_len <= min(_LONG, width - name.cell_len - 2):
+            short.append((name, text))
+            continue
+        long += [Text(), name] if short or long else [name]
+        for line in text.wrap(console, max(1, width - 2), overflow="fold"):
+            long.append(Text("  ").append_text(line))
+    lines = in_columns(short, width)
+    return lines + (long if lines else long[1:] if long and not long[0] else long)
+
+
+def card(query: Query, console: Console, width: int) -> list[Text]:
+    """Return an event as lines: what it wants to display first, then its features."""
+    lines = fields(query.display or {}, console, width)
+    if lines:
+        lines += [Text(), Text("what the model sees", style="dim italic")]
+    return lines + fields(query.features, console, width)
+
+
+def choices(codes: Mapping[str, ClassLabel], typed: str, picked: ClassLabel | None) -> list[tuple[Text, Text]]:
+    """Return the classes with their keys; those the typed digits exclude are dimmed, the picked one is marked."""
+    pairs = []
+    for code, label in codes.items():
+        off = bool(typed) and not code.startswith(typed)
+        on = type(picked) is type(label) and picked == label
+        key = Text(f" {code} ", style="dim" if off else "bold reverse")
+        pairs.append((key, Text(one_line(class_text(label), _LONG), style="dim" if off else "bold underline" if on else "")))
+    return pairs
+
+
+# ── the whole screen ─────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(slots=True)
+class Screen:
+    """One screenful: as much of the card as fits, and the classes and keys always."""
+
+    head: tuple[Text, Text]
+    title: str
+    body: Sequence[Text]
+    why: Text = field(default_factory=Text)
+    pairs: Sequence[tuple[Text, Text]] = ()
+    prompt: Text = field(default_factory=Text)
+    keys: Text = field(default_factory=Text)
+    offset: int = 0
+    """First line of the body that is shown."""
+    rows: int = 0
+    """How many lines of the body were visible when this was last drawn; for scrolling."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width, height = options.max_width, options.height or console.height
+        below = self._below(console, width, height)
+        self.rows = max(1, height - len(below) - 3)
+        self.offset = max(0, min(self.offset, len(self.body) - self.rows))
+        shown = list(self.body[self.offset : self.offset + self.rows])
+        for line in shown:
+            line.no_wrap, line.overflow = True, "ellipsis"
+        left, right = self.head
+        yield _spread(left, right, width)
+        yield Panel(
+            Group(*shown),
+            title=Text(f" {one_line(self.title, max(8, width - 12))} ", style="bold"),
+            title_align="left",
+            subtitle=self._more(),
+            subtitle_align="right",
+            border_style="blue",
+            box=ROUNDED,
+            padding=(0, 2),
+            height=self.rows + 2,
+        )
+        yield from below
+
+    def _more(self) -> Text | None:
+        hidden = len(self.body) - self.offset - self.rows
+        if hidden > 0:
+            return Text(f" ↓ {hidden} more lines ", style="bold yellow")
+        return Text(" ↑ end ", style="yellow") if self.offset else None
+
+    def _below(self, console: Console, width: int, height: int) -> list[Text]:
+        """Return what stands under the card, without its ornaments where there is little room."""
+        inner = max(1, width - 2)
+        reasons = list(self.why.wrap(console, inner)) if height >= 16 else []
+        table = in_columns(self.pairs, inner, max(2, min(_ROWS, height // 4)))
+        most = max(1, height // 2 - 2)
+        if len(table) > most:
+            table = [*table[: most - 1], Text("… press / to find a class by name", style="yellow")]
+        keys = list(self.keys.wrap(console, inner))
+        blank = [Text()] if height >= 16 else []
+        prompt = list(self.prompt.wrap(console, inner))[:3] or [Text()]
+        lines = [*reasons, *blank, *table, *(blank if table else []), *prompt, *keys]
+        return [Text(" ").append_text(line) for line in lines]
+
+
+def _spread(left: Text, right: Text, width: int) -> Text:
+    space = width - left.cell_len - right.cell_len - 2
+    if space < 2:
+        return Text(" ", no_wrap=True, overflow="ellipsis").append_text(right if right else left)
+    return Text(" ", no_wrap=True).append_text(left).append(" " * space).append_text(right)
+
+
+def key_line(keys: Iterable[tuple[str, str]]) -> Text:
+    """Return keys and what they do as one line."""
+    line = Text()
+    for key, meaning in keys:
+        line.append(f"{key}\u00a0", style="bold cyan").append(meaning.replace(" ", "\u00a0"), style="dim").append("   ")
+    line.rstrip()
+    return line
+

@@ -1,0 +1,346 @@
+"""``stream-al label STORE``: answer the open queries of a store in the terminal, most valuable first.
+
+In a terminal each query is a card, and one key answers it and brings the next one; ``?`` shows the keys. An
+answer is a draft until enough others have followed it, or nobody has touched a key for a while, and can be
+undone until then. The model's own answer is shown only afterwards unless asked for: who has seen it tends to
+agree with it.
+
+When standard input or output is no terminal, the same is done in lines, one command each, so that it can be
+scripted: a class or its number, ``=CLASS`` (for a class named like a command), ``n CLASS`` (a new one), ``u``
+(unsure), ``s`` (skip), ``z`` (undo), ``?`` (help), ``q`` (quit). Cards are printed as plain text. It ends, with
+exit code 0, at the end of the input or when there is nothing left to answer::
+
+    printf 'spam\\nham\\nu\\n' | stream-al label pipeline.db
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any, Final, Literal, NamedTuple
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from connectors.sqlite import Annotations
+from stream_al.cli import cards, keys
+from stream_al.cli.cards import class_text, one_line
+from stream_al.errors import ConfigError, RecordError
+from stream_al.records import MAX_NAME, ClassLabel, Label, Query
+
+SHOW_PREDICTION: Final = ("never", "after", "before")
+_LOOK: Final = 1.0
+"""Seconds between two looks at the store while nobody presses a key."""
+_IDLE: Final = 120.0
+"""Seconds without a key after which drafts are sent, so that the model need not wait for somebody at lunch."""
+_IDLE_EMPTY: Final = 15.0
+"""The same when nothing is left to answer: the worker may be waiting for exactly these answers."""
+_HELD: Final = 0.06
+"""The same answer again within so many seconds is a key held down, not a second answer."""
+
+_STATUS: Final = {
+    "open": "open",
+    "answered": "answered",
+    "disputed": "closed without agreement",
+    "unanswerable": "closed because nobody could tell",
+    "expired": "expired",
+    "withdrawn": "withdrawn",
+}
+_HELP: Final = (
+    ("1 … 9", "answer with the class of this number; the next card comes at once"),
+    ("01 … 99", "with ten classes and more: both digits, or one and Enter; Backspace takes it back"),
+    ("/", "find a class by part of its name; ↑ ↓ choose, Enter answers"),
+    ("n", "answer with a class that is not listed yet"),
+    ("u", "unsure: you have looked and cannot tell"),
+    ("s", "skip: you would rather not answer this one"),
+    ("z", "undo your last answer (Ctrl-Z too)"),
+    ("↑ ↓", "scroll a long card, Space by pages"),
+    ("q", "send what is unsent and leave (Ctrl-C too)"),
+)
+
+
+def label_command(store: Path, annotator: str, show_prediction: str, undo: int) -> int:
+    """Answer the open queries of a store.
+
+    Parameters
+    ----------
+    store
+        The store's file.
+    annotator
+        The name the answers bear.
+    show_prediction
+        When to show the model's own answer: ``"never"``, ``"after"`` or ``"before"`` the annotator's.
+    undo
+        How many answers can be undone.
+
+    Returns
+    -------
+    int
+        The exit code.
+
+    Raises
+    ------
+    StreamALError
+        When the store cannot be used, or an argument means nothing. Drafts are kept, and sent next time.
+    """
+    if show_prediction not in SHOW_PREDICTION:
+        raise ConfigError(f"show_prediction = {show_prediction!r}: must be one of {', '.join(SHOW_PREDICTION)}")
+    if not 0 < len(annotator) <= MAX_NAME:
+        raise ConfigError(f"annotator = {annotator!r}: must have 1 to {MAX_NAME} characters")
+    if undo < 0:
+        raise ConfigError(f"undo = {undo}: must not be negative")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # where there is no ✓, a ? will do
+    console = Console(markup=False, highlight=False, emoji=False)
+    descriptor = sys.stdin.fileno() if sys.stdin else os.open(os.devnull, os.O_RDONLY)
+    if os.isatty(descriptor) and console.is_terminal and not console.is_dumb_terminal:
+        source: keys.Input = keys.Keyboard(descriptor)
+    else:
+        source = keys.Input(descriptor)
+        console = Console(markup=False, highlight=False, emoji=False, color_system=None, force_terminal=False)
+    with source:  # around everything: a second Ctrl-C must not come between the drafts and their sending
+        annotations = Annotations(store, annotator, undo=undo)
+        session = Session(annotations, show_prediction)
+        try:
+            if isinstance(source, keys.Keyboard):
+                _Cards(session, source, console).run()
+            else:
+                _answer_lines(session, source, console)
+        except OSError as error:
+            if error.errno not in (errno.EIO, errno.EPIPE):
+                raise
+            # Whoever looked at our output is gone. That is leaving, too.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        finally:
+            annotations.close()
+    console.print(session.summary())
+    return 0
+
+
+# ── a sitting ────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Given(NamedTuple):
+    event_id: str
+    answer: str
+    """What the summary counts it as: answered, unsure or skipped."""
+    said: str
+    seconds: float
+
+
+class Session:
+    """One sitting of one annotator: the card before them, the classes, what they have answered.
+
+    Parameters
+    ----------
+    annotations
+        The annotator's side of the store.
+    show_prediction
+        See `label_command`.
+    """
+
+    def __init__(self, annotations: Annotations, show_prediction: str = "after") -> None:
+        self.annotations = annotations
+        self.show_prediction = show_prediction
+        self.card: Query | None = None
+        self.classes: list[ClassLabel] = []
+        self.notice = Text()
+        self.left = 0
+        """How many queries this annotator could answer now."""
+        self.undoable = 0
+        self.given: list[_Given] = []
+        self._shown_at = self._started = time.monotonic()
+
+    def look(self) -> None:
+        """Bring everything up to date with the store."""
+        if self.card is not None:
+            self._still_open(self.card, "")
+        if self.card is None:
+            self._show(next(iter(self.annotations.next_queries()), None))
+        known = {(type(label), label): label for label in self.annotations.classes()}
+        if self.annotations.label_type() == "bool":
+            known |= {(bool, label): label for label in (False, True)}
+        # A class keeps its place, and so its key, for as long as the sitting lasts.
+        kept = [label for label in self.classes if known.pop((type(label), label), None) is not None]
+        self.classes = kept + list(known.values())
+        self.left = self.annotations.count_for_me()
+        self.undoable = self.annotations.unsent()
+
+    def _show(self, query: Query | None) -> None:
+        self.card = query
+        self._shown_at = time.monotonic()
+
+    def _still_open(self, query: Query, otherwise: str) -> bool:
+        status = self.annotations.status(query.event_id)
+        if status == "open":
+            return True
+        told = _STATUS.get(status or "", "gone")
+        self.notice = Text(f"{one_line(query.event_id, 40)} is {told} meanwhile. {otherwise}".rstrip(), "yellow")
+        self.card = None
+        return False
+
+    def answer(self, label: ClassLabel) -> None:
+        """Answer the card with a class, and bring the next one."""
+        if self.card is None:
+            return
+        said = class_text(label)
+        notice = Text(f"✓ {said}", "bold green").append(f"  {one_line(self.card.event_id, 40)}", "not bold dim")
+        if self.show_prediction == "after":
+            notice.append(f" — {cards.model_said(self.card, label)}", "not bold")
+        self._give(Label(label=label, **self._signed(self.card)), "answered", said, notice)
+
+    def abstain(self, how: Literal["unsure", "skip"]) -> None:
+        """Put the card away without a class, and bring the next one."""
+        if self.card is None:
+            return
+        said = {"unsure": "unsure", "skip": "skipped"}[how]
+        notice = Text(f"– {said}", "bold yellow").append(f"  {one_line(self.card.event_id, 40)}", "not bold dim")
+        if self.show_prediction == "after":
+            notice.append(f" — {cards.model_said(self.card)}", "not bold")
+        self._give(Label(abstain=how, **self._signed(self.card)), said, said, notice)
+
+    def _signed(self, query: Query) -> dict[str, Any]:
+        return {
+            "event_id": query.event_id,
+            "annotator": self.annotations.annotator,
+            "timestamp": datetime.now(UTC),
+        }
+
+    def _give(self, label: Label, answer: str, said: str, notice: Text) -> None:
+        query = self.card
+        if query is not None and self._still_open(query, "Your answer was not needed any more."):
+            self.annotations.draft(query.event_id, label.to_json())
+            self.given.append(_Given(query.event_id, answer, said, time.monotonic() - self._shown_at))
+            self.notice = notice
+        self.card = None
+        self.look()
+
+    def undo(self) -> None:
+        """Take the last answer back, and show its card again."""
+        query = self.annotations.undo()
+        if query is None:
+            self.notice = Text("Nothing to undo: " + ("older answers are sent." if self.given else "no answer yet."))
+            self.notice.stylize("yellow")
+            return
+        said = ""
+        for at in range(len(self.given) - 1, -1, -1):
+            if self.given[at].event_id == query.event_id:
+                said = f" {self.given.pop(at).said}"
+                break
+        self.notice = Text(f"↶ taken back:{said}", "bold yellow").append(f"  {one_line(query.event_id, 40)}", "not bold dim")
+        if self._still_open(query, "Your answer is taken back."):
+            self._show(query)
+        self.look()
+
+    def class_from(self, text: str) -> ClassLabel:
+        """Read the name of a class that may be new; raise RecordError, with a sentence, when it cannot be one."""
+        label = keys.class_of(cards.plain(text), self.annotations.label_type())
+        if (configured := self.annotations.configured_classes()) and label not in configured:
+            listed = ", ".join(map(class_text, configured[:9])) + (" …" if len(configured) > 9 else "")
+            raise RecordError(
+                "unknown-class", f"the configuration allows no other classes than {listed}; add it there first"
+            )
+        return label
+
+    def send(self) -> None:
+        """Send what could still be undone."""
+        if self.undoable:
+            self.notice = Text(f"{_count(self.undoable, 'answer')} sent.", "dim")
+            self.annotations.send()
+            self.look()
+
+    def waiting(self) -> list[str]:
+        """Return why there is nothing to answer, in sentences."""
+        statuses, events = self.annotations.statuses(), self.annotations.count_events()
+        asked = sum(statuses.values())
+        if not events:
+            return ["No open query: the worker has not answered any event yet."]
+        if not asked:
+            return [f"No open query: the worker has answered {_count(events, 'event')} and asked about none."]
+        closed = ", ".join(f"{statuses[s]} {told}" for s, told in _STATUS.items() if statuses.get(s) and s != "open")
+        said = [f"The worker has answered {_count(events, 'event')} and asked about {asked}" + (f": {closed}." if closed else ".")]
+        if still := statuses.get("open", 0):
+            said[0] = f"No open query for you. {said[0]}"
+            said.append(f"You have given your answer to the {_count(still, 'query')} still open.")
+        else:
+            said[0] = f"No open query. {said[0]}"
+        if way := self.annotations.count_on_their_way():
+            said.append(f"{_count(way, 'answer')} of yours {'waits' if way == 1 else 'wait'} for the worker to read.")
+        return said
+
+    def summary(self) -> str:
+        """Return what was done in this sitting, in a line."""
+        if not self.given:
+            return "Nothing answered."
+        counts = Counter(given.answer for given in self.given)
+        done = ", ".join(f"{counts[name]} {name}" for name in ("answered", "unsure", "skipped") if counts[name])
+        typical = median(given.seconds for given in self.given)
+        return f"{done} in {_duration(time.monotonic() - self._started)}; median {_duration(typical)} each. All sent."
+
+
+def _count(number: int, what: str) -> str:
+    many = f"{what[:-1]}ies" if what.endswith("y") else f"{what}s"
+    return f"{number:,} {what if number == 1 else many}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+# ── lines ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _answer_lines(session: Session, source: keys.Input, console: Console) -> None:
+    """Answer queries by lines of text, until there are no more of either."""
+    session.look()
+    while session.card is not None:
+        card = session.card
+        console.print(Text(f"── {one_line(card.event_id)}  ({session.left} to answer)"))
+        console.print(*cards.card(card, console, console.width), Text(), cards.why(card), sep="\n")
+        if session.show_prediction == "before":
+            console.print(f"Before you answer: {cards.model_said(card)}.")
+        console.print(*cards.in_columns(cards.choices(keys.codes(session.classes)), console.width), sep="\n")
+        while session.card is card:
+            line = source.line()
+            if line is None or line.strip() == "q":
+                return
+            session.notice = Text()
+            _obey(session, line.strip())
+            if session.notice:
+                console.print(session.notice)
+    console.print(*session.waiting(), sep="\n")
+
+
+def _obey(session: Session, line: str) -> None:
+    command, _, name = line.partition(" ")
+    numbered = keys.codes(session.classes)
+    named = {class_text(label): label for label in session.classes}
+    if line == "u":
+        session.abstain("unsure")
+    elif line == "s":
+        session.abstain("skip")
+    elif line == "z":
+        session.undo()
+    elif line == "?":
+        session.notice = Text("A class or its number, =CLASS, n CLASS (a new one), u (unsure), s (skip), z (undo), q (quit).")
+    elif command == "n" and name:
+        try:
+            session.answer(session.class_from(name))
+        except RecordError as error:
+            session.notice = Text(f"Not taken: {error.detail}.")
+    elif (label := named.get(line.removeprefix("="), numbered.get(line))) is not None:
+        session.answer(label)
+    elif line:
+        session.notice = Text(f"Not taken: “{one_line(line, 40)}” is no class here; write “n {one_line(line, 40)}” for a new one.")

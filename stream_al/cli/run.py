@@ -1,0 +1,133 @@
+"""`stream-al run`: the long-running consumer."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from stream_al.ports import Progress
+
+_QUIET_SECONDS = 10.0
+"""How often a run without a terminal says how it stands."""
+
+
+def run_command(
+    config: Annotated[Path, typer.Argument(help="The TOML file; `stream-al init` writes one.", show_default=False)],
+    until: Annotated[
+        str | None,
+        typer.Option(help="Overrides [run] until: events-end, answered or stopped.", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the summary.")] = False,
+) -> None:
+    """Run a pipeline: answer events, ask people, learn from their labels.
+
+    Goes on where the last run on the same store stopped, however it stopped. SIGINT (Ctrl-C) and SIGTERM
+    finish the batch in hand, commit and leave; nothing is lost by kill -9 either.
+
+    Example: stream-al init pipeline.toml && stream-al run pipeline.toml
+    """
+    from stream_al.cli.assemble import assembled
+    from stream_al.cli.summary import show, summary
+    from stream_al.config import load_config
+    from stream_al.errors import ConfigError
+    from stream_al.runtime.worker import UNTIL
+
+    settings = load_config(config)
+    until = until or settings.run.until
+    if until not in UNTIL:
+        raise ConfigError(f"--until {until}: must be one of {', '.join(UNTIL)}")
+    stop = StopSignal()
+    console = Console(stderr=True)
+    with assembled(settings, str(config)) as pipeline:
+        worker = pipeline.worker
+        for notice in worker.notices:
+            console.print(f"note: {notice}", style="yellow")
+        if worker.progress.events and not quiet:
+            console.print(f"going on after event {worker.progress.events:,}", style="dim")
+        with stop, Reporter(console, worker.progress, quiet=quiet) as reporter:
+            worker.run(until, stop, lambda progress: reporter.update(progress, len(pipeline.learner.desk)))
+        found = summary(worker.progress, len(pipeline.learner.desk))
+        found["digest"] = pipeline.learner.model.digest()
+        found["unknown_features"] = pipeline.learner.model.unknown_features
+    if as_json:
+        sys.stdout.write(json.dumps(found) + "\n")
+    else:
+        show(found, Console())
+
+
+class StopSignal:
+    """True once SIGINT or SIGTERM came; as a context manager it listens for them. A second one kills."""
+
+    def __init__(self) -> None:
+        self._stopped = False
+        self._before: dict[signal.Signals, object] = {}
+
+    def __call__(self) -> bool:
+        return self._stopped
+
+    def __enter__(self) -> StopSignal:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._stopped = True
+        signal.signal(number, signal.SIG_DFL)
+
+
+class Reporter:
+    """Shows how a run stands: a live line on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, console: Console, start: Progress, *, quiet: bool) -> None:
+        self._console = console
+        self._quiet = quiet
+        self._began = self._last = time.monotonic()
+        self._events_before = start.events
+        self._live = Live(console=console, refresh_per_second=8, transient=True)
+
+    def __enter__(self) -> Reporter:
+        if self._console.is_terminal and not self._quiet:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live.is_started:
+            self._live.stop()
+
+    def update(self, progress: Progress, open_queries: int) -> None:
+        """Show how things stand after a batch."""
+        if self._quiet:
+            return
+        now = time.monotonic()
+        asked = sum(count for name, count in progress.counts.items() if name.startswith("asked:"))
+        rate = (progress.events - self._events_before) / max(now - self._began, 1e-9)
+        line = (
+            f"{progress.events:,} events ({rate:,.0f}/s) · {asked:,} asked · {progress.labels:,} labels · "
+            f"{open_queries:,} open · {progress.examples:,} learned"
+        )
+        measured = progress.counts.get("measured", 0)
+        if measured:
+            line += f" · accuracy {progress.counts.get('correct', 0) / measured:.1%}"
+        dead = sum(count for name, count in progress.counts.items() if name.startswith("dead:"))
+        if dead:
+            line += f" · {dead:,} dead letters"
+        if self._live.is_started:
+            self._live.update(Text(line))
+        elif now - self._last > _QUIET_SECONDS:
+            self._last = now
+            self._console.print(line, highlight=False)

@@ -1,0 +1,115 @@
+"""`stream-al status` and `stream-al verify`: what a store holds, and whether it is true."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress as Bar
+
+StoreArgument = Annotated[Path, typer.Argument(help="The pipeline's SQLite file.", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def status_command(
+    store: StoreArgument,
+    as_json: JsonOption = False,
+    digest: Annotated[bool, typer.Option(help="Compute the model's digest, too (refolds the log's tail).")] = False,
+) -> None:
+    """Show what is open, learned and spent. Does not disturb a running worker.
+
+    Example: stream-al status pipeline.db --json | jq .open
+    """
+    from connectors.sqlite import connect, pipeline_of, progress_of
+    from stream_al.cli.summary import show, summary
+    from stream_al.ports import Progress
+
+    connection = connect(store)
+    try:
+        progress = progress_of(connection) or Progress()
+        (opened,) = connection.execute("SELECT count(*) FROM queries WHERE status = 'open'").fetchone()
+        (waiting,) = connection.execute(
+            "SELECT count(*) FROM inbox WHERE number > ?",
+            (progress.label_position if isinstance(progress.label_position, int) else 0,),
+        ).fetchone()
+        (oldest,) = connection.execute("SELECT min(asked) FROM queries WHERE status = 'open'").fetchone()
+        found = summary(progress, opened)
+        pipeline = pipeline_of(connection)
+        found["waiting_in_inbox"] = waiting if pipeline else 0
+        found["oldest_open_asked_events_ago"] = None if oldest is None else progress.events - oldest
+        found["bytes"] = store.stat().st_size
+        found["pipeline"] = pipeline
+        if digest:
+            found["digest"] = _digest(connection, store, pipeline)
+    finally:
+        connection.close()
+    if as_json:
+        sys.stdout.write(json.dumps(found) + "\n")
+        return
+    console = Console()
+    show(found, console)
+    strategy = pipeline.get("strategy", {})
+    console.print(f"  {store}: {found['bytes'] / 1e6:,.1f} MB, strategy {strategy.get('name', '?')}", style="dim")
+
+
+def _digest(connection: Any, path: Path, pipeline: dict[str, Any]) -> str:
+    from connectors.sqlite import read_examples
+    from stream_al.cli.assemble import learner_of
+    from stream_al.errors import SnapshotError
+
+    model = learner_of(pipeline, path).model
+    for (snapshot,) in connection.execute("SELECT snapshot FROM snapshots ORDER BY version DESC"):
+        try:
+            model.load(snapshot)
+            break
+        except SnapshotError:
+            continue
+    for example in read_examples(connection, path, model.version):
+        model.learn(example)
+    return model.digest()
+
+
+def verify_command(store: StoreArgument, as_json: JsonOption = False) -> None:
+    """Recompute every prediction, decision and example of a store, and compare.
+
+    Exits with 0 when all is as it must be, with 1 when something differs; each difference names the record.
+    The store is only read.
+
+    Example: stream-al verify pipeline.db
+    """
+    from connectors.sqlite import verify
+    from stream_al.cli.assemble import learner_of
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("running the journal again", total=None)
+        verdict = verify(
+            store,
+            lambda pipeline: learner_of(pipeline, store),
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    count = len(verdict.differences) + verdict.more
+    if as_json:
+        content = {
+            "events": verdict.events,
+            "labels": verdict.labels,
+            "examples": verdict.examples,
+            "digest": verdict.digest,
+            "differences": count,
+            "first_differences": verdict.differences,
+        }
+        sys.stdout.write(json.dumps(content) + "\n")
+    else:
+        for difference in verdict.differences:
+            typer.echo(difference)
+        if verdict.more:
+            typer.echo(f"… and {verdict.more:,} more")
+        typer.echo(
+            f"{count:,} differences in {verdict.events:,} predictions, {verdict.labels:,} labels and "
+            f"{verdict.examples:,} examples; digest {verdict.digest or '(nothing yet)'}"
+        )
+    if count:
+        raise typer.Exit(1)

@@ -1,0 +1,63 @@
+"""How a pipeline stands, in words and numbers: what `run` ends with and `status` shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from stream_al.labels import OUTCOMES
+from stream_al.ports import Progress
+
+
+def summary(progress: Progress, open_queries: int) -> dict[str, Any]:
+    """Return the numbers, for ``--json`` and for `show`."""
+    groups: dict[str, dict[str, int]] = {"asked": {}, "label": {}, "dead": {}}
+    for name, count in progress.counts.items():
+        group, _, detail = name.partition(":")
+        if detail:
+            groups[group][detail] = count
+    asked = sum(groups["asked"].values())
+    measured = progress.counts.get("measured", 0)
+    return {
+        "events": progress.events,
+        "asked": asked,
+        "asked_share": asked / progress.events if progress.events else 0.0,
+        "asked_by_reason": groups["asked"],
+        "open": open_queries,
+        "labels": progress.labels,
+        "labels_by_outcome": groups["label"],
+        "examples": progress.examples,
+        "dead_letters": sum(groups["dead"].values()),
+        "dead_letters_by_reason": groups["dead"],
+        "prequential_accuracy": progress.counts.get("correct", 0) / measured if measured else None,
+    }
+
+
+def show(found: dict[str, Any], console: Console) -> None:
+    """Print a summary as a table."""
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    table.add_row("events answered", f"{found['events']:,}", "one prediction each")
+    share = f"{found['asked_share']:.2%} of the events: {_parts(found['asked_by_reason'])}"
+    table.add_row("asked", f"{found['asked']:,}", share if found["asked"] else "")
+    table.add_row("open", f"{found['open']:,}", "queries waiting for people")
+    table.add_row("labels received", f"{found['labels']:,}", _parts(found["labels_by_outcome"]))
+    table.add_row("examples learned", f"{found['examples']:,}", "the model's version")
+    if found["dead_letters"]:
+        table.add_row("dead letters", f"{found['dead_letters']:,}", _parts(found["dead_letters_by_reason"]))
+    if found["prequential_accuracy"] is not None:
+        table.add_row("accuracy", f"{found['prequential_accuracy']:.2%}", "on all events, each before its label")
+    if found.get("digest"):
+        table.add_row("digest", "", found["digest"])
+    console.print(table)
+    for outcome, count in found["labels_by_outcome"].items():
+        if outcome not in ("example", "waiting"):
+            console.print(f"  {count:,} × {outcome}: {OUTCOMES.get(outcome, 'see the dead letters')}", style="dim")
+
+
+def _parts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items())

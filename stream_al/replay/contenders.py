@@ -1,0 +1,110 @@
+"""What is compared: query strategies by the names they have on the command line, and the two baselines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from stream_al.draws import draws
+from stream_al.errors import ConfigError
+from stream_al.strategies import (
+    Budgeted,
+    ColdStart,
+    Entropy,
+    LeastConfidence,
+    Margin,
+    QueryStrategy,
+    Random,
+)
+from stream_al.uncertainty import UTILITIES
+
+RANDOM: Final = "random"
+ALL: Final = "all"
+_FIXED: Final = re.compile(r"(margin|confidence|entropy)\s*([<>])\s*(\d*\.?\d+)")
+_KINDS: Final = {"margin": ("<", Margin), "confidence": ("<", LeastConfidence), "entropy": (">", Entropy)}
+_ALLOWED: Final = (
+    f"{', '.join(UTILITIES)} (each within the budget), {RANDOM}, {ALL}, "
+    "or a fixed threshold: 'margin<0.2', 'confidence<0.7', 'entropy>0.5'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A query strategy that takes part in a comparison.
+
+    ``name`` identifies it; ``title`` says how it asks, so that "asked by margin" can be read in a sentence.
+    """
+
+    name: str
+    title: str
+    strategy: QueryStrategy
+
+    @property
+    def baseline(self) -> bool:
+        """Tell whether others are compared with it."""
+        return self.name in (RANDOM, ALL)
+
+
+def parse_strategy(
+    text: str, *, budget: float = 0.1, explore: float | None = None, cold_start: int = 50
+) -> Contender:
+    """Return the contender that a word such as ``margin`` or ``margin<0.2`` names; not the baselines.
+
+    Raises
+    ------
+    ConfigError
+        When it names none, or a number is out of its range.
+
+    Examples
+    --------
+    >>> parse_strategy("entropy>0.5").title
+    'asked where entropy > 0.5'
+    """
+    name = text.strip().lower()
+    try:
+        if name in UTILITIES:
+            inner: QueryStrategy = Budgeted(budget, name, explore)
+            return Contender(name, f"asked by {name.replace('-', ' ')}", ColdStart(inner, cold_start))
+        match = _FIXED.fullmatch(name)
+        if match is None or match[2] != _KINDS[match[1]][0]:
+            raise ConfigError(f"--strategy {text}: no such strategy; there are {_ALLOWED}")
+        measure, sign, number = match.groups()
+        fixed = _KINDS[measure][1](float(number), explore or 0.0)
+        title = f"asked where {measure} {sign} {number}"
+        return Contender(f"{measure}{sign}{number}", title, ColdStart(fixed, cold_start))
+    except ValueError as error:
+        raise ConfigError(f"--strategy {text}: {error}") from None
+
+
+def all_labels() -> Contender:
+    """Return the contender that asks about every event: what there is to reach."""
+    return Contender(ALL, "all labels", Random(1.0))
+
+
+def matched_random(ids: Iterable[str], *, budget: float, cold_start: int, key: str) -> Contender:
+    """Return the contender that asks at random and spends the whole budget, no more and no less.
+
+    A strategy with a budget repays its cold start by asking less afterwards. To be compared with it at an
+    equal number of labels, random asks everything during the same cold start, and then a simple random sample
+    of the rest, of the size that is left: the events with the lowest draws.
+
+    Parameters
+    ----------
+    ids
+        Of all events of the stream, in order.
+    budget
+        The share of events that may be asked.
+    cold_start
+        How many events are asked first.
+    key
+        The pipeline's key.
+    """
+    draw = draws(key)
+    values = [draw(event_id) for event_id in ids]
+    left = max(0, round(budget * len(values)) - cold_start)
+    rest = sorted(values[cold_start:])
+    share = rest[left] if left < len(rest) else 1.0
+    strategy = ColdStart(Random(share), cold_start, "all", share)
+    return Contender(RANDOM, "asked at random", strategy)

@@ -1,0 +1,161 @@
+"""Learning curves as pictures: a PNG of both, and SVGs in light and dark for the report."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stream_al.errors import ConfigError
+from stream_al.replay.comparison import Comparison
+from stream_al.replay.contenders import ALL, RANDOM
+from stream_al.replay.outcome import Outcome, Point
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_NOT_INSTALLED = "drawing needs the `plot` extra: pip install 'stream-al[plot]'"
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """Colours that stay apart for colour-blind readers (after Okabe & Ito 2008); line styles differ as well."""
+
+    ink: str
+    faint: str
+    grid: str
+    compared: Sequence[str]
+    random: str
+    all: str
+
+    def style(self, comparison: Comparison, outcome: Outcome) -> dict[str, Any]:
+        """Return colour and stroke of an outcome's line."""
+        if outcome.name == ALL:
+            return {"color": self.all, "linestyle": (0, (1.5, 1.5)), "linewidth": 1.6}
+        if outcome.name == RANDOM:
+            return {"color": self.random, "linestyle": (0, (5, 2)), "linewidth": 1.8}
+        place = comparison.compared.index(outcome)
+        strokes = ("-", (0, (8, 2, 1.5, 2)), (0, (3, 1)))
+        color = self.compared[place % len(self.compared)]
+        return {"color": color, "linestyle": strokes[place // len(self.compared) % 3], "linewidth": 2.2}
+
+
+LIGHT = Palette("#1c2430", "#5b6675", "#e3e7ec", ("#0072b2", "#008f6a", "#a8458f", "#7a5c00"), "#c2500a", "#5b6675")
+DARK = Palette("#eef1f5", "#a3adba", "#323b47", ("#5cb8f2", "#33cf9f", "#e89bd0", "#e3c65b"), "#f5a04a", "#b4bdc9")
+
+
+def require_matplotlib() -> None:
+    """Raise ConfigError, naming the extra, when there is nothing to draw with."""
+    try:
+        import matplotlib.figure
+    except ImportError as error:
+        raise ConfigError(_NOT_INSTALLED) from error
+
+
+def write_png(comparison: Comparison, path: Path) -> None:
+    """Write both learning curves into one PNG of 1,800 × 750 pixels."""
+    figure = _figure(12.0, 5.0)
+    left, right = figure.subplots(1, 2)
+    draw_by_labels(left, comparison, LIGHT, titled=True)
+    draw_by_events(right, comparison, LIGHT, titled=True)
+    figure.suptitle(comparison.source, x=0.012, ha="left", color=LIGHT.ink, fontsize=13, fontweight="bold")
+    figure.savefig(path, format="png", dpi=150, facecolor="white")
+
+
+def svg(draw: Callable[[Axes, Comparison, Palette], None], comparison: Comparison, palette: Palette) -> str:
+    """Return one learning curve as an SVG on a transparent ground, the same bytes every time."""
+    import matplotlib as mpl
+
+    figure = _figure(7.6, 3.9)
+    draw(figure.subplots(), comparison, palette)
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "stream_al"}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def draw_by_labels(axes: Axes, comparison: Comparison, palette: Palette, *, titled: bool = False) -> None:
+    """Draw prequential accuracy against labels asked for; all labels as the level there is to reach."""
+    everything = comparison.all
+    others = [outcome for outcome in comparison.outcomes if outcome is not everything]
+    ends = []
+    for outcome in others or comparison.outcomes:
+        points = _settled(outcome)
+        style = palette.style(comparison, outcome)
+        axes.plot([p.labels for p in points], [p.accuracy for p in points], **style)
+        axes.plot(points[-1].labels, points[-1].accuracy, "o", color=style["color"], markersize=5)
+        ends.append((outcome, points[-1].accuracy))
+    if everything is not None and others:
+        axes.axhline(everything.accuracy, **palette.style(comparison, everything))
+        ends.append((everything, everything.accuracy))
+    _finish(axes, palette, "labels asked for", "Accuracy so far, by labels spent" if titled else "")
+    _name(axes, comparison, palette, ends)
+
+
+def draw_by_events(axes: Axes, comparison: Comparison, palette: Palette, *, titled: bool = False) -> None:
+    """Draw the accuracy of the latest events against events."""
+    ends = []
+    for outcome in reversed(comparison.outcomes):
+        points = _settled(outcome)
+        axes.plot([p.events for p in points], [p.recent for p in points], **palette.style(comparison, outcome))
+        ends.append((outcome, points[-1].recent))
+    window = comparison.outcomes[0].window
+    title = f"Accuracy of the latest {window:,} events" if titled else ""
+    _finish(axes, palette, "events", title)
+    _name(axes, comparison, palette, ends)
+
+
+def _settled(outcome: Outcome) -> list[Point]:
+    """Return the curve without its first hundredth, where one answer more or less is tens of points."""
+    points = outcome.curve()
+    return [point for point in points if point.events * 100 >= outcome.events] or points
+
+
+def _figure(width: float, height: float) -> Figure:
+    require_matplotlib()
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _finish(axes: Axes, palette: Palette, xlabel: str, title: str) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+
+    axes.set_xlabel(xlabel, color=palette.faint)
+    axes.set_title(title, loc="left", color=palette.ink, fontsize=11, pad=12)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]), top=min(1.0, axes.get_ylim()[1]))
+    axes.set_xlim(left=0)
+    axes.grid(axis="y", color=palette.grid, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=palette.faint, length=0, labelsize=9.5)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(palette.grid)
+
+
+def _name(axes: Axes, comparison: Comparison, palette: Palette, ends: Sequence[tuple[Outcome, float]]) -> None:
+    """Write each line's name beside its end, moved apart where they would overlap."""
+    low, high = axes.get_ylim()
+    gap = 0.065 * (high - low)
+    place = low - gap
+    for outcome, value in sorted(ends, key=lambda end: end[1]):
+        place = max(place + gap, value)
+        axes.annotate(
+            "all labels" if outcome.name == ALL else outcome.name,
+            (1.0, place),
+            (6, 0),
+            xycoords=axes.get_yaxis_transform(),
+            textcoords="offset points",
+            va="center",
+            color=palette.style(comparison, outcome)["color"],
+            fontsize=10,
+            fontweight="bold" if outcome in comparison.compared else "normal",
+            annotation_clip=False,
+        )

@@ -1,0 +1,89 @@
+"""A labelled stream held in memory, checked for being one that strategies can be compared on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stream_al.codec import EventRow
+from stream_al.errors import ConfigError, SourceError
+from stream_al.ports import EventSource, LabelledRow
+from stream_al.records import ClassLabel, DeadLetter
+
+_MOST_CLASSES = 1000
+"""A label column with more distinct values holds a measurement or an id."""
+_CHUNK = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledStream:
+    """The events of a source, in order, and the classes among them.
+
+    ``unusable`` counts the records that were no events, by reason; no strategy sees them.
+    """
+
+    name: str
+    rows: tuple[EventRow, ...]
+    classes: tuple[ClassLabel, ...]
+    unusable: Mapping[str, int]
+
+    @classmethod
+    def read(cls, source: EventSource, name: str, limit: int | None = None) -> LabelledStream:
+        """Read a source to its end, or ``limit`` events of it.
+
+        Raises
+        ------
+        SourceError
+            When there is no event in it, or it cannot be read.
+        ConfigError
+            When its labels are missing, or no classes.
+        """
+        rows: list[EventRow] = []
+        unusable: Counter[str] = Counter()
+        problem: DeadLetter | None = None
+        while not source.exhausted and (limit is None or len(rows) < limit):
+            wanted = _CHUNK if limit is None else min(_CHUNK, limit - len(rows))
+            for record in source.read(wanted, 0.0):
+                if isinstance(record, DeadLetter):
+                    unusable[record.reason] += 1
+                    problem = problem or record
+                else:
+                    rows.append(record)
+        if not rows:
+            why = f"; the first record ({problem.position}): {problem.detail}" if problem else ""
+            raise SourceError(f"{name}: there is no event in it{why}")
+        return cls(name, tuple(rows), _classes(rows, name), dict(sorted(unusable.items())))
+
+    @property
+    def unlabelled(self) -> int:
+        """How many events have no true class: they are answered, and not measured."""
+        return sum(truth_of(row) is None for row in self.rows)
+
+
+def truth_of(row: EventRow) -> ClassLabel | None:
+    """Return the true class of an event; None where nobody knows it."""
+    return row.truth if isinstance(row, LabelledRow) else None
+
+
+def _classes(rows: list[EventRow], name: str) -> tuple[ClassLabel, ...]:
+    found = {truth for row in rows if (truth := truth_of(row)) is not None}
+    if not found:
+        columns = ", ".join(rows[0].features)
+        raise ConfigError(
+            f"{name}: no event has a label, so nothing can be measured; "
+            f"name the label's column with --label-column; there are {columns}"
+        )
+    if len(found) == 1:
+        (only,) = found
+        raise ConfigError(f"{name}: every label is {only!r}; there must be two classes or more to tell apart")
+    if len(found) > _MOST_CLASSES:
+        raise ConfigError(
+            f"{name}: the labels have {len(found):,} distinct values, more than {_MOST_CLASSES:,}: "
+            "that is a measurement or an id, not a class; name another --label-column"
+        )
+    try:
+        return tuple(sorted(found))
+    except TypeError:
+        kinds = ", ".join(sorted({type(label).__name__ for label in found}))
+        raise ConfigError(f"{name}: the labels are of several types ({kinds}); make them one") from None

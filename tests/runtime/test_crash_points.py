@@ -1,0 +1,279 @@
+"""A crash at every effect: before and after each read, write and commit of every embedded connector."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from streams import learner, offline_digest, rows, write_jsonl
+
+from connectors.files import Columns, JsonlEvents, JsonlLabels, JsonlSink, event_lines
+from connectors.memory import MemoryEvents, MemorySink, MemoryStore
+from connectors.sqlite import SqliteLabels, SqliteStore, verify
+from stream_al import DeskRules
+from stream_al.ports import OUTPUTS
+from stream_al.replay.oracle import SimulatedOracle
+from stream_al.runtime import Worker
+
+EVENTS = rows(60, twice=7)
+RULES = DeskRules(expire_after_events=25, max_open=8, when_full="withdraw-least", remember=20)
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+class Fuse:
+    """Counts effects, and dies at the one it was set for."""
+
+    def __init__(self, dies_at: int = -1) -> None:
+        self.dies_at = dies_at
+        self.count = 0
+
+    def __call__(self) -> None:
+        self.count += 1
+        if self.count == self.dies_at:
+            raise Crash
+
+
+class Fragile:
+    """Stands before a connector; each call of the methods named is an effect, before it and after it."""
+
+    def __init__(self, real: Any, fuse: Fuse, *methods: str) -> None:
+        self.real, self._fuse, self._methods = real, fuse, methods
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.real, name)
+        if name not in self._methods:
+            return found
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            self._fuse()
+            result = found(*arguments, **named)
+            self._fuse()
+            return result
+
+        return call
+
+
+class FragileFile(io.FileIO):
+    """A file whose process may die before, in the middle of, and after a write."""
+
+    fuse: Fuse
+
+    def write(self, data: Any) -> int:
+        self.fuse()
+        super().write(data[: len(data) // 2])
+        self.fuse()
+        super().write(data[len(data) // 2 :])
+        self.fuse()
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        self.fuse()
+        return super().truncate(size)
+
+
+class FragilePath:
+    """Opens `FragileFile`s."""
+
+    def __init__(self, path: Path, fuse: Fuse) -> None:
+        self._path, self._fuse = path, fuse
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._path, name)
+
+    def open(self, mode: str) -> FragileFile:
+        file = FragileFile(self._path, mode.replace("b", ""))
+        file.fuse = self._fuse
+        return file
+
+
+class World:
+    """What outlives a process. ``open`` starts one; ``die`` is what the system does after its death."""
+
+    def open(self, fuse: Fuse) -> Worker:
+        raise NotImplementedError
+
+    def die(self) -> None:
+        pass
+
+    def remains(self) -> dict[str, Any]:
+        """Everything that must be the same as after an undisturbed run."""
+        raise NotImplementedError
+
+
+class InMemory(World):
+    def __init__(self, folder: Path) -> None:
+        self.store, self.sink = MemoryStore(keep_batches=True), MemorySink()
+
+    def open(self, fuse: Fuse) -> Worker:
+        return Worker(
+            learner(RULES),
+            Fragile(MemoryEvents(EVENTS), fuse, "read"),
+            Fragile(SimulatedOracle(3, 9), fuse, "poll", "asked"),
+            Fragile(self.sink, fuse, "emit", "recover"),
+            Fragile(self.store, fuse, "commit", "save_snapshot", "examples"),
+            batch_size=10,
+        )
+
+    def remains(self) -> dict[str, Any]:
+        return {
+            "streams": {name: bytes(stream) for name, stream in self.sink.streams.items()},
+            "received": self.store.received,
+            "log": self.store.log,
+            "queries": self.store.queries,
+            "digest": offline_digest(self.store.log, learner().model),
+        }
+
+
+class OnDisk(World):
+    """JSONL in and out, SQLite between; labels simulated."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        write_jsonl(folder / "events.jsonl", EVENTS)
+        self.store: SqliteStore | None = None
+        self.opened: list[Any] = []
+
+    def labels(self, store: SqliteStore) -> Any:
+        return SimulatedOracle(3, 9)
+
+    def open(self, fuse: Fuse) -> Worker:
+        store = self.store = SqliteStore(self.folder / "store.db", remember=RULES.remember)
+        # What dies here is a process, not the power: nothing needs to wait for the disk.
+        store.connection.execute("PRAGMA synchronous = OFF")
+        labels = self.labels(store)
+        store.connection = Fragile(store.connection, fuse, "execute", "executemany")  # type: ignore[assignment]
+        paths = {name: FragilePath(self.folder / f"{name}.jsonl", fuse) for name in OUTPUTS}
+        sink = JsonlSink(paths)  # type: ignore[arg-type]
+        events = JsonlEvents(event_lines(str(self.folder / "events.jsonl")), Columns(label="label"))
+        self.opened = [labels, sink, events]
+        return Worker(
+            learner(RULES),
+            Fragile(events, fuse, "read"),
+            Fragile(labels, fuse, "poll", "asked"),
+            sink,
+            store,
+            batch_size=10,
+        )
+
+    def die(self) -> None:
+        if self.store is not None:
+            self.store.connection.real.close()  # type: ignore[attr-defined]
+            self.store._lock.close()
+        for opened in self.opened:
+            opened.close()
+
+    def remains(self) -> dict[str, Any]:
+        store = SqliteStore(self.folder / "store.db")
+        try:
+            tables = ("batches", "labels", "dead_letters", "queries", "examples")
+            found: dict[str, Any] = {
+                table: sorted(store.connection.execute(f"SELECT * FROM {table}")) for table in tables
+            }
+            found["digest"] = offline_digest(store.examples(), learner().model)
+        finally:
+            store.close()
+        return found | {name: (self.folder / f"{name}.jsonl").read_bytes() for name in OUTPUTS}
+
+
+class FromFile(OnDisk):
+    """Labels from a JSONL file that is complete before the run, some of them bad, four a batch."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        lines = [json.dumps({"event_id": e.id, "label": e.truth, "annotator": "a"}) for e in EVENTS]
+        lines[5:5] = ["not json", '{"event_id": "e1", "label": 1.5}', lines[3]]
+        (folder / "labels.jsonl").write_text("".join(line + "\n" for line in lines))
+
+    def labels(self, store: SqliteStore) -> Any:
+        labels = JsonlLabels(self.folder / "labels.jsonl")
+        read = labels._lines.read
+        labels._lines.read = lambda limit, wait: read(4, wait)  # type: ignore[method-assign]
+        return labels
+
+
+class FromInbox(OnDisk):
+    """Labels from the store's own inbox, all there from the start."""
+
+    def labels(self, store: SqliteStore) -> Any:
+        (count,) = store.connection.execute("SELECT count(*) FROM inbox").fetchone()
+        if not count:
+            records = [json.dumps({"event_id": e.id, "label": e.truth, "annotator": "a"}) for e in EVENTS]
+            store.connection.execute("BEGIN")
+            store.connection.executemany(
+                "INSERT INTO inbox (record) VALUES (?)", [(record.encode(),) for record in records]
+            )
+            store.connection.execute("COMMIT")
+        return SqliteLabels(store)
+
+
+WORLDS: list[Callable[[Path], World]] = [InMemory, OnDisk, FromFile, FromInbox]
+
+
+def live(world: World, fuse: Fuse) -> bool:
+    """Run one process to its end or its death; tell whether it finished."""
+    try:
+        worker = world.open(fuse)
+        worker.recover()
+        worker.run()
+    except Crash:
+        return False
+    finally:
+        world.die()
+    return True
+
+
+@pytest.fixture(scope="module", params=WORLDS, ids=lambda world: world.__name__)
+def undisturbed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    world = request.param(tmp_path_factory.mktemp("undisturbed"))
+    fuse = Fuse()
+    assert live(world, fuse)
+    return request.param, world.remains(), fuse.count
+
+
+def test_a_crash_at_any_effect_changes_nothing(undisturbed: Any, tmp_path: Path) -> None:
+    make, expected, effects = undisturbed
+    assert effects > 40
+    for point in range(1, effects + 1):
+        folder = tmp_path / str(point)
+        folder.mkdir()
+        world = make(folder)
+        assert not live(world, Fuse(point)), f"effect {point} was never reached"
+        assert live(world, Fuse())
+        assert world.remains() == expected, f"after a crash at effect {point} of {effects}"
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(crashes=st.lists(st.integers(1, 120), min_size=2, max_size=12))
+def test_crashes_during_recovery_change_nothing_either(
+    undisturbed: Any, tmp_path_factory: pytest.TempPathFactory, crashes: list[int]
+) -> None:
+    make, expected, _ = undisturbed
+    world = make(tmp_path_factory.mktemp("crashes"))
+    for point in crashes:
+        if live(world, Fuse(point)):
+            break
+    assert live(world, Fuse())
+    assert world.remains() == expected
+
+
+def test_what_is_left_is_one_prediction_an_event_and_verifies(tmp_path: Path) -> None:
+    world = OnDisk(tmp_path)
+    for point in (30, 31, 55, 80, 120):
+        live(world, Fuse(point))
+    assert live(world, Fuse())
+    remains = world.remains()
+    answered = [json.loads(line)["event_id"] for line in remains["predictions"].splitlines()]
+    assert answered == [event.id for event in EVENTS]
+    assert len(remains["examples"]) > 10
+    verdict = verify(tmp_path / "store.db", lambda pipeline: learner(RULES))
+    assert verdict.differences == []
+    assert verdict.digest == remains["digest"]
