@@ -2,8 +2,8 @@
 
 The verdict on an input is pydantic's (`stream_al.records`). msgspec decodes in less than half the time, so
 it goes first; whatever it does not accept is handed to pydantic, which accepts it after all (a timestamp
-written another way) or says what is wrong. So the two can only differ where msgspec accepts, and that a
-property test excludes.
+written another way, a field of a later version) or says what is wrong. So the two can only differ where
+msgspec accepts, and that a property test excludes.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from pydantic import ValidationError
+from pydantic_core import from_json
 
-from stream_al.errors import RecordError
 from stream_al.records import (
     MAX_FEATURES,
     MAX_INTEGER,
@@ -25,6 +25,7 @@ from stream_al.records import (
     SCHEMA_VERSION,
     Event,
     FeatureValue,
+    Name,
     record_error,
 )
 
@@ -37,7 +38,9 @@ _Value = (
 )
 
 
-class EventRow(msgspec.Struct, gc=False, omit_defaults=True):
+# Unknown fields are forbidden to msgspec, because it would pass over them without looking: not UTF-8, nested
+# deeper than pydantic reads. pydantic then ignores them.
+class EventRow(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """An event on its way through the pipeline: the same fields as `stream_al.records.Event`."""
 
     features: Annotated[dict[_Name, _Value], msgspec.Meta(min_length=1, max_length=MAX_FEATURES)]
@@ -101,30 +104,50 @@ def decode_event(line: bytes, default_id: str) -> EventRow:
         row = _decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _decode_slowly(line, default_id)
+    if row.display is not None and line.count(b"{") + line.count(b"[") > _NESTED:
+        return _decode_slowly(line, default_id)
     if type(row.id) is int:
         row.id = str(row.id)
     elif not row.id:
         row.id = default_id
     if row.timestamp is not None and row.timestamp.tzinfo is not UTC:
-        row.timestamp = row.timestamp.astimezone(UTC)
+        try:
+            row.timestamp = row.timestamp.astimezone(UTC)
+        except OverflowError:
+            return _decode_slowly(line, default_id)
     return row
+
+
+_NESTED: Final = 100
+"""pydantic reads JSON up to 200 levels deep; with fewer brackets than this nothing can be."""
+
+
+class _MaybeAnonymous(Event):
+    """An event that need not bring an id."""
+
+    id: Name | None = None  # type: ignore[assignment]
 
 
 def _decode_slowly(line: bytes, default_id: str) -> EventRow:
     try:
-        content = decode_json(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise RecordError("malformed-json", f"not JSON: {error}; write one JSON object a line") from None
-    if not isinstance(content, dict):
-        raise RecordError("malformed-json", 'not a JSON object; write {"features": {…}}')
-    try:
-        if content.get("id") is None:
-            return EventRow.of(Event.model_validate_json(_encoder.encode({**content, "id": default_id})))
-        return EventRow.of(Event.model_validate_json(line))
+        row = EventRow.of(_MaybeAnonymous.model_validate_json(line))
     except ValidationError as error:
         wrong = record_error(error)
-        wrong.event_id = str(content["id"])[:MAX_NAME] if content.get("id") is not None else default_id
+        wrong.event_id = _told_id(line, default_id)
         raise wrong from None
+    if row.id is None:
+        row.id = default_id
+    return row
+
+
+def _told_id(line: bytes, default_id: str) -> str:
+    """Return the id that an unusable line gives, if that can be made out."""
+    try:
+        content = from_json(line)
+    except ValueError:
+        return default_id
+    found = content.get("id") if isinstance(content, dict) else None
+    return str(found)[:MAX_NAME] if isinstance(found, str | int) and found != "" else default_id
 
 
 def event_from_fields(
@@ -140,25 +163,28 @@ def event_from_fields(
     RecordError
         As `decode_event`.
     """
+    fields = {"features": features, "id": event_id, "timestamp": timestamp, "key": key}
     try:
-        row = msgspec.convert(
-            {"features": features, "id": event_id, "timestamp": timestamp, "key": key}, EventRow
-        )
-    except msgspec.ValidationError:
-        try:
-            event = Event.model_validate(
-                {"features": features, "id": event_id, "timestamp": timestamp, "key": key}
-            )
-        except ValidationError as error:
-            wrong = record_error(error)
-            wrong.event_id = event_id or None
-            raise wrong from None
-        return EventRow.of(event)
-    if not all(value == value and abs(value) <= MAX_NUMBER for value in features.values() if type(value) is float):
-        raise RecordError("not-finite", "features: numbers must be finite; leave a missing value out", event_id)
-    if row.timestamp is not None:
-        row.timestamp = row.timestamp.astimezone(UTC)
-    return row
+        row = msgspec.convert(fields, EventRow)
+        encode_event(row)  # fails for lone surrogates, which Python's text may hold
+        if row.timestamp is not None:
+            row.timestamp = row.timestamp.astimezone(UTC)
+        # What is not equal to itself is NaN, the one float that no bound keeps out.
+        if row.id and all(value == value for value in features.values()):
+            return row
+    except (msgspec.ValidationError, UnicodeEncodeError, OverflowError):
+        pass
+    try:
+        return EventRow.of(Event.model_validate(fields))
+    except ValidationError as error:
+        wrong = record_error(error)
+        wrong.event_id = printable(event_id) or None
+        raise wrong from None
+
+
+def printable(text: str) -> str:
+    """Return a text as UTF-8 can hold it: lone surrogates (of undecodable file names, say) as backslashes."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def encode_prediction(row: PredictionRow) -> bytes:

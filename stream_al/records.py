@@ -7,16 +7,20 @@ every event uses the faster `stream_al.codec`, which a property test holds to th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
+import msgspec
 from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     StrictBool,
     StrictFloat,
     StrictInt,
@@ -25,6 +29,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError, from_json
 
 from stream_al.errors import RecordError
 
@@ -40,7 +45,27 @@ MAX_TEXT: Final = 20_000
 MAX_FEATURES: Final = 10_000
 
 Name = Annotated[StrictStr, Field(min_length=1, max_length=MAX_NAME)]
-Timestamp = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
+
+
+def _read_time(value: object) -> object:
+    """Let msgspec read a time first, as the codec does: of a seventh decimal it rounds, pydantic cuts."""
+    if isinstance(value, str):
+        try:
+            return msgspec.convert(value, datetime)
+        except msgspec.ValidationError:
+            pass  # pydantic knows more spellings, and says what is wrong
+    return value
+
+
+def _utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the year is outside 1 to 9999 in UTC") from None
+
+
+Timestamp = Annotated[AwareDatetime, BeforeValidator(_read_time), AfterValidator(_utc)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
 ClassLabel: TypeAlias = str | int | bool
@@ -57,6 +82,20 @@ FeaturesField = Annotated[
     Field(min_length=1, max_length=MAX_FEATURES),
 ]
 
+
+
+def _printable(display: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    try:
+        json.dumps(display, allow_nan=False, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise PydanticCustomError("string_unicode", "text must be Unicode without lone surrogates") from None
+    except ValueError:
+        raise PydanticCustomError("finite_number", "numbers must be finite") from None
+    return display
+
+
+Display = Annotated[dict[str, JsonValue], AfterValidator(_printable)]
+
 Reason: TypeAlias = Literal[
     "none", "cold-start", "uncertain", "explore", "random", "drift", "representative",
     "already-asked", "queue-full",
@@ -69,7 +108,7 @@ ABSTENTIONS: Final = ("unsure", "skip")
 class Record(BaseModel):
     """What all records share."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     schema_version: Literal[1] = SCHEMA_VERSION
 
@@ -91,7 +130,7 @@ class Event(Record):
     features: FeaturesField
     timestamp: Timestamp | None = None
     key: Name | None = None
-    display: dict[str, Any] | None = None
+    display: Display | None = None
     """What the annotator is shown beside or instead of the features; the model never sees it."""
 
     @field_validator("id", mode="before")
@@ -110,8 +149,8 @@ class Prediction(Record):
     confidence: Probability
     margin: Probability
     model_version: Annotated[int, Field(ge=0)]
-    utility: float
-    threshold: float | None
+    utility: Number
+    threshold: Number | None
     propensity: Probability
     queried: bool
     reason: Reason
@@ -133,13 +172,13 @@ class Query(Record):
 
     event_id: Name
     features: FeaturesField
-    display: dict[str, Any] | None = None
+    display: Display | None = None
     key: Name | None = None
     predicted: LabelField | None
     probabilities: dict[str, Probability]
     """By the text of the class: what an annotator may be shown."""
-    utility: float
-    threshold: float | None
+    utility: Number
+    threshold: Number | None
     propensity: Probability
     reason: Reason
     model_version: Annotated[int, Field(ge=0)]
@@ -224,38 +263,90 @@ def parse_label(line: bytes | str) -> Label:
     try:
         return Label.model_validate_json(line)
     except ValidationError as error:
-        raise record_error(error) from None
+        wrong = record_error(error)
+        wrong.event_id = _event_id(line)
+        raise wrong from None
+
+
+def _event_id(line: bytes | str) -> str | None:
+    """Return what an unusable label says it is about, if that can be made out."""
+    try:
+        content = from_json(line)
+    except ValueError:
+        return None
+    found = content.get("event_id") if isinstance(content, dict) else None
+    return str(found)[:MAX_NAME] if isinstance(found, str | int) else None
 
 
 _REASONS: Final = {
     "json_invalid": "malformed-json",
+    "model_type": "malformed-json",
     "missing": "missing-field",
     "too_short": "empty-features",
     "too_long": "too-many-features",
     "finite_number": "not-finite",
     "string_too_long": "too-long",
     "string_too_short": "empty-text",
+    "string_unicode": "not-utf8",
     "greater_than_equal": "out-of-range",
     "less_than_equal": "out-of-range",
     "value_error": "contradiction",
     "literal_error": "not-allowed",
 }
+_REMEDIES: Final = {
+    "malformed-json": "write one JSON object a line",
+    "empty-features": "give at least one",
+    "not-finite": "leave a missing value out",
+    "too-long": "shorten it",
+    "empty-text": "leave it out, or give some text",
+    "out-of-range": "use another unit, or leave it out",
+    "not-utf8": "replace the lone surrogates",
+    ("not-allowed", "schema_version"): f"this release reads schema_version {SCHEMA_VERSION}",
+    ("wrong-type", "features"): "a feature is a number, a text, true or false; leave a missing value out",
+    ("wrong-type", "timestamp"): "write it as 2026-01-31T12:00:00Z",
+    ("wrong-type", "label"): "a class is a text, an integer, true or false",
+    ("contradiction", "timestamp"): "check the clock that wrote it",
+}
+_BRANCHES: Final = {bool: "bool", int: "constrained-int", float: "constrained-float", str: "constrained-str"}
+"""How pydantic calls the members of the unions above, by the type of what was given."""
+_SHOWN: Final = 80
 
 
 def record_error(error: ValidationError) -> RecordError:
-    """Turn pydantic's list of complaints into one sentence about the first of them.
+    """Turn pydantic's list of complaints into one sentence: the first field, what is wrong, the remedy.
 
     Examples
     --------
     >>> from pydantic import ValidationError
     >>> try:
-    ...     Event(id="e", features={})
+    ...     Event(id="e", features={"a": float("nan")})
     ... except ValidationError as error:
     ...     print(record_error(error))
-    empty-features: features: Dictionary should have at least 1 item after validation, not 0
+    not-finite: features.a: Input should be a finite number; leave a missing value out
     """
-    first = error.errors(include_url=False, include_context=False)[0]
-    branches = {"bool", "int", "float", "str", "constrained-str", "constrained-int", "constrained-float"}
-    place = ".".join(str(part) for part in first["loc"] if part not in branches)
-    message = first["msg"].removeprefix("Value error, ")
-    return RecordError(_REASONS.get(first["type"], "wrong-type"), f"{place}: {message}" if place else message)
+    complaints = error.errors(include_url=False, include_context=False)
+    chosen = complaints[0]
+    place = _place(chosen["loc"])
+    same = [complaint for complaint in complaints if _place(complaint["loc"]) == place]
+    message = chosen["msg"].removeprefix("Value error, ")
+    if len(same) > 1:  # a union: what counts is the complaint of the member that was meant
+        wanted = _BRANCHES.get(type(chosen["input"]))
+        meant = [complaint for complaint in same if complaint["loc"][-1] == wanted]
+        if meant and meant[0]["type"] in _REASONS:
+            chosen, message = meant[0], meant[0]["msg"]
+        else:
+            message = f"{_KINDS.get(type(chosen['input']), 'this')} is not allowed here"
+    reason = _REASONS.get(chosen["type"], "wrong-type")
+    remedy = _REMEDIES.get((reason, place[0] if place else "")) or _REMEDIES.get(reason)
+    where = ".".join(part if len(part) <= _SHOWN else part[:_SHOWN] + "…" for part in place)
+    detail = f"{where}: {message}" if where else message
+    return RecordError(reason, f"{detail}; {remedy}" if remedy else detail)
+
+
+_KINDS: Final = {type(None): "null", list: "a list", dict: "an object", float: "a number with a fraction"}
+
+
+def _place(loc: tuple[int | str, ...]) -> tuple[str, ...]:
+    """Return where in the record a complaint belongs, without the member of the union that made it."""
+    depth = 2 if loc and loc[0] in ("features", "probabilities") else 1
+    return tuple(str(part) for part in loc[:depth])

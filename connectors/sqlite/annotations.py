@@ -60,7 +60,7 @@ class Annotations:
 
     @contextmanager
     def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[sqlite3.Connection]:
-        """Give one transaction, rolled back when anything fails; a ``DEFERRED`` one reads one state of the store."""
+        """Give a transaction, rolled back when anything fails; ``DEFERRED`` is for reading one state."""
         connection = self._connection
         with explained(self.path):
             connection.execute(f"BEGIN {kind}")
@@ -78,7 +78,8 @@ class Annotations:
         """Return open queries this annotator has not answered, those worth most first."""
         with self._transaction("DEFERRED") as connection:
             rows = connection.execute(
-                f"SELECT query {_FOR_ME} ORDER BY utility DESC, asked LIMIT :limit", {**self._me(), "limit": limit}
+                f"SELECT query {_FOR_ME} ORDER BY utility DESC, asked LIMIT :limit",
+                {**self._me(), "limit": limit},
             ).fetchall()
         return [Query.model_validate_json(query) for (query,) in rows]
 
@@ -100,7 +101,9 @@ class Annotations:
     def status(self, event_id: str) -> str | None:
         """Return the status of an event's query; None when there is none."""
         with explained(self.path):
-            row = self._connection.execute("SELECT status FROM queries WHERE event_id = ?", (event_id,)).fetchone()
+            row = self._connection.execute(
+                "SELECT status FROM queries WHERE event_id = ?", (event_id,)
+            ).fetchone()
             return None if row is None else str(row[0])
 
     def count_events(self) -> int:
@@ -148,8 +151,8 @@ class Annotations:
         for label in self.configured_classes():
             _add(self._classes, label)
         rows = self._connection.execute(
-            "SELECT max(number), json_extract(example, '$.label') AS label, json_type(example, '$.label') AS kind "
-            "FROM examples WHERE number >= ? GROUP BY label, kind",
+            "SELECT max(number), json_extract(example, '$.label') AS label, "
+            "json_type(example, '$.label') AS kind FROM examples WHERE number >= ? GROUP BY label, kind",
             (self._examples_read,),
         ).fetchall()
         for number, value, kind in rows:
@@ -158,7 +161,7 @@ class Annotations:
         return list(self._classes)
 
     def _answered(self) -> Iterator[ClassLabel | None]:
-        """Yield the classes given in answers that wait for a quorum, or are still drafts of this annotator."""
+        """Yield the classes in answers that wait for a quorum, or are still drafts of this annotator."""
         rows = self._connection.execute(
             "SELECT DISTINCT json_extract(vote.value, '$[1].label'), json_type(vote.value, '$[1].label') "
             "FROM queries, json_each(votes) AS vote WHERE status = 'open' AND votes != '[]'"
@@ -174,7 +177,7 @@ class Annotations:
             return list(found)
 
     def label_type(self) -> str | None:
-        """Return the pipeline's label type: configured, or fixed by its first class; None while it is open."""
+        """Return the pipeline's label type: configured, or fixed by its first class; None while it is not."""
         with explained(self.path):
             kind = pipeline_of(self._connection).get("model", {}).get("label_type")
             if isinstance(kind, str):

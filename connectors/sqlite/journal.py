@@ -39,7 +39,7 @@ class JournalEvents:
         """Return the events of the next batch, and in their places the records that were none."""
         self.batch += 1
         found = self._connection.execute(
-            "SELECT first_event, events FROM batches WHERE number = ?", (self.batch,)
+            "SELECT first_event, CAST(events AS BLOB) FROM batches WHERE number = ?", (self.batch,)
         ).fetchone()
         first, events = found or (0, b"")
         lines = events.split(b"\n") if events else []
@@ -73,7 +73,7 @@ class JournalLabels:
             return
         self._batch = self._events.batch
         rows: Any = self._connection.execute(
-            "SELECT at_event, record, position, outcome, detail FROM labels WHERE batch = ? ORDER BY number",
+            "SELECT at_event, CAST(record AS BLOB), position, outcome, detail FROM labels WHERE batch = ? ORDER BY number",
             (self._batch,),
         )
         self._waiting = [

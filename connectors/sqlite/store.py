@@ -80,7 +80,7 @@ class SqliteStore:
             queries = [QueryState(*row) for row in (*opened, *closed)]
             last = {"predictions": b"", "queries": b"", "dead_letters": b""}
             for predictions, asked in self.connection.execute(
-                "SELECT predictions, queries FROM batches WHERE number = ?", (progress.batch,)
+                "SELECT CAST(predictions AS BLOB), CAST(queries AS BLOB) FROM batches WHERE number = ?", (progress.batch,)
             ):
                 last["predictions"], last["queries"] = predictions, asked
             letters = self.connection.execute(
@@ -161,7 +161,7 @@ class SqliteStore:
     def snapshots(self) -> Iterator[tuple[int, bytes]]:
         """Yield (version, snapshot), newest first."""
         with explained(self.path):
-            yield from self.connection.execute("SELECT version, snapshot FROM snapshots ORDER BY version DESC")
+            yield from self.connection.execute("SELECT version, CAST(snapshot AS BLOB) FROM snapshots ORDER BY version DESC")
 
     def save_snapshot(self, version: int, snapshot: bytes) -> None:
         """Keep a snapshot, and drop all but the newest few."""

@@ -82,6 +82,7 @@ def verify(
         When it is no store, or damaged beyond reading.
     """
     connection = connect(path)
+    connection.text_factory = lambda text: text.decode("utf-8", "backslashreplace")  # it may be damaged
     verdict = Verdict()
     try:
         with explained(path):
@@ -112,12 +113,12 @@ def _check_inputs(connection: sqlite3.Connection, verdict: Verdict) -> None:
     for name, value, kept in connection.execute("SELECT name, value, checksum FROM meta"):
         if checksum(value) != kept:
             verdict.add(f"meta {name}: does not have its checksum")
-    for number, events, sums in connection.execute("SELECT number, events, checksums FROM batches"):
+    for number, events, sums in connection.execute("SELECT number, CAST(events AS BLOB), CAST(checksums AS BLOB) FROM batches"):
         kept_sums = array("I", bytes(sums)[: len(sums) // 4 * 4])
         for place, (line, kept) in enumerate(zip_longest(events.split(b"\n"), kept_sums)):
             if line is None or kept is None or checksum(line) != kept:
                 verdict.add(f"event {_event_id(line)} (place {place} of batch {number}): does not have its checksum")
-    for number, event_id, record, kept in connection.execute("SELECT number, event_id, record, checksum FROM labels"):
+    for number, event_id, record, kept in connection.execute("SELECT number, event_id, CAST(record AS BLOB), checksum FROM labels"):
         if checksum(record) != kept:
             verdict.add(f"label {number} (for event {event_id}): its record does not have its checksum")
     for number, letter, kept in connection.execute("SELECT number, letter, checksum FROM dead_letters"):
@@ -246,7 +247,7 @@ def _check_fold(
 ) -> None:
     """Fold the log of examples by itself, and compare with the run and with every snapshot."""
     snapshots = {}
-    for version, snapshot, kept in connection.execute("SELECT version, snapshot, checksum FROM snapshots"):
+    for version, snapshot, kept in connection.execute("SELECT version, CAST(snapshot AS BLOB), checksum FROM snapshots"):
         if checksum(snapshot) != kept:
             verdict.add(f"snapshot {version}: does not have its checksum")
         snapshots[version] = snapshot

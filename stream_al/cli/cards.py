@@ -23,7 +23,7 @@ from stream_al.records import ClassLabel, Query
 
 _ESCAPES: Final = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # colours, the cursor, modes
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # titles, links, the clipboard
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # titles, links, …
     r"|\x1b[ -/]*[0-~]"
 )
 _KEPT: Final = "\n\u200c\u200d"  # the joiners belong to Persian and to emoji
@@ -179,14 +179,17 @@ def card(query: Query, console: Console, width: int) -> list[Text]:
     return lines + fields(query.features, console, width)
 
 
-def choices(codes: Mapping[str, ClassLabel], typed: str, picked: ClassLabel | None) -> list[tuple[Text, Text]]:
-    """Return the classes with their keys; those the typed digits exclude are dimmed, the picked one is marked."""
+def choices(
+    codes: Mapping[str, ClassLabel], typed: str = "", picked: ClassLabel | None = None
+) -> list[tuple[Text, Text]]:
+    """Return the classes with their keys; dimmed where the typed digits exclude them."""
     pairs = []
     for code, label in codes.items():
         off = bool(typed) and not code.startswith(typed)
         on = type(picked) is type(label) and picked == label
         key = Text(f" {code} ", style="dim" if off else "bold reverse")
-        pairs.append((key, Text(one_line(class_text(label), _LONG), style="dim" if off else "bold underline" if on else "")))
+        name = "" if code.lstrip("0") == str(label).lstrip("0") else one_line(class_text(label), _LONG)
+        pairs.append((key, Text(name, style="dim" if off else "bold underline" if on else "")))
     return pairs
 
 
@@ -264,7 +267,8 @@ def key_line(keys: Iterable[tuple[str, str]]) -> Text:
     """Return keys and what they do as one line."""
     line = Text()
     for key, meaning in keys:
-        line.append(f"{key}\u00a0", style="bold cyan").append(meaning.replace(" ", "\u00a0"), style="dim").append("   ")
+        line.append(f"{key}\u00a0", style="bold cyan").append(
+            meaning.replace(" ", "\u00a0"), style="dim"
+        ).append("   ")
     line.rstrip()
     return line
-

@@ -1,4 +1,4 @@
-"""``stream-al label STORE``: answer the open queries of a store in the terminal, most valuable first.
+r"""``stream-al label STORE``: answer the open queries of a store in the terminal, most valuable first.
 
 In a terminal each query is a card, and one key answers it and brings the next one; ``?`` shows the keys. An
 answer is a draft until enough others have followed it, or nobody has touched a key for a while, and can be
@@ -7,10 +7,10 @@ agree with it.
 
 When standard input or output is no terminal, the same is done in lines, one command each, so that it can be
 scripted: a class or its number, ``=CLASS`` (for a class named like a command), ``n CLASS`` (a new one), ``u``
-(unsure), ``s`` (skip), ``z`` (undo), ``?`` (help), ``q`` (quit). Cards are printed as plain text. It ends, with
-exit code 0, at the end of the input or when there is nothing left to answer::
+(unsure), ``s`` (skip), ``z`` (undo), ``?`` (help), ``q`` (quit). Cards are printed as plain text. It ends,
+with exit code 0, at the end of the input or when there is nothing left to answer::
 
-    printf 'spam\\nham\\nu\\n' | stream-al label pipeline.db
+    printf 'spam\nham\nu\n' | stream-al label pipeline.db
 """
 
 from __future__ import annotations
@@ -21,14 +21,12 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any, Final, Literal, NamedTuple
 
 from rich.console import Console
-from rich.live import Live
 from rich.text import Text
 
 from connectors.sqlite import Annotations
@@ -38,15 +36,6 @@ from stream_al.errors import ConfigError, RecordError
 from stream_al.records import MAX_NAME, ClassLabel, Label, Query
 
 SHOW_PREDICTION: Final = ("never", "after", "before")
-_LOOK: Final = 1.0
-"""Seconds between two looks at the store while nobody presses a key."""
-_IDLE: Final = 120.0
-"""Seconds without a key after which drafts are sent, so that the model need not wait for somebody at lunch."""
-_IDLE_EMPTY: Final = 15.0
-"""The same when nothing is left to answer: the worker may be waiting for exactly these answers."""
-_HELD: Final = 0.06
-"""The same answer again within so many seconds is a key held down, not a second answer."""
-
 _STATUS: Final = {
     "open": "open",
     "answered": "answered",
@@ -55,17 +44,6 @@ _STATUS: Final = {
     "expired": "expired",
     "withdrawn": "withdrawn",
 }
-_HELP: Final = (
-    ("1 … 9", "answer with the class of this number; the next card comes at once"),
-    ("01 … 99", "with ten classes and more: both digits, or one and Enter; Backspace takes it back"),
-    ("/", "find a class by part of its name; ↑ ↓ choose, Enter answers"),
-    ("n", "answer with a class that is not listed yet"),
-    ("u", "unsure: you have looked and cannot tell"),
-    ("s", "skip: you would rather not answer this one"),
-    ("z", "undo your last answer (Ctrl-Z too)"),
-    ("↑ ↓", "scroll a long card, Space by pages"),
-    ("q", "send what is unsent and leave (Ctrl-C too)"),
-)
 
 
 def label_command(store: Path, annotator: str, show_prediction: str, undo: int) -> int:
@@ -93,7 +71,9 @@ def label_command(store: Path, annotator: str, show_prediction: str, undo: int) 
         When the store cannot be used, or an argument means nothing. Drafts are kept, and sent next time.
     """
     if show_prediction not in SHOW_PREDICTION:
-        raise ConfigError(f"show_prediction = {show_prediction!r}: must be one of {', '.join(SHOW_PREDICTION)}")
+        raise ConfigError(
+            f"show_prediction = {show_prediction!r}: must be one of {', '.join(SHOW_PREDICTION)}"
+        )
     if not 0 < len(annotator) <= MAX_NAME:
         raise ConfigError(f"annotator = {annotator!r}: must have 1 to {MAX_NAME} characters")
     if undo < 0:
@@ -112,7 +92,7 @@ def label_command(store: Path, annotator: str, show_prediction: str, undo: int) 
         session = Session(annotations, show_prediction)
         try:
             if isinstance(source, keys.Keyboard):
-                _Cards(session, source, console).run()
+                keys.Labeller(session, source, console).run()
             else:
                 _answer_lines(session, source, console)
         except OSError as error:
@@ -158,6 +138,12 @@ class Session:
         """How many queries this annotator could answer now."""
         self.undoable = 0
         self.given: list[_Given] = []
+        configured = [class_text(label) for label in annotations.configured_classes()]
+        self.closed_classes = ""
+        """Why there can be no new class, where that is so."""
+        if configured:
+            listed = ", ".join(configured[:9]) + (" …" if len(configured) > 9 else "")
+            self.closed_classes = f"the configuration allows no classes but {listed}"
         self._shown_at = self._started = time.monotonic()
 
     def look(self) -> None:
@@ -184,7 +170,9 @@ class Session:
         if status == "open":
             return True
         told = _STATUS.get(status or "", "gone")
-        self.notice = Text(f"{one_line(query.event_id, 40)} is {told} meanwhile. {otherwise}".rstrip(), "yellow")
+        self.notice = Text(
+            f"{one_line(query.event_id, 40)} is {told} meanwhile. {otherwise}".rstrip(), "yellow"
+        )
         self.card = None
         return False
 
@@ -193,7 +181,9 @@ class Session:
         if self.card is None:
             return
         said = class_text(label)
-        notice = Text(f"✓ {said}", "bold green").append(f"  {one_line(self.card.event_id, 40)}", "not bold dim")
+        notice = Text(f"✓ {said}", "bold green").append(
+            f"  {one_line(self.card.event_id, 40)}", "not bold dim"
+        )
         if self.show_prediction == "after":
             notice.append(f" — {cards.model_said(self.card, label)}", "not bold")
         self._give(Label(label=label, **self._signed(self.card)), "answered", said, notice)
@@ -203,7 +193,9 @@ class Session:
         if self.card is None:
             return
         said = {"unsure": "unsure", "skip": "skipped"}[how]
-        notice = Text(f"– {said}", "bold yellow").append(f"  {one_line(self.card.event_id, 40)}", "not bold dim")
+        notice = Text(f"– {said}", "bold yellow").append(
+            f"  {one_line(self.card.event_id, 40)}", "not bold dim"
+        )
         if self.show_prediction == "after":
             notice.append(f" — {cards.model_said(self.card)}", "not bold")
         self._give(Label(abstain=how, **self._signed(self.card)), said, said, notice)
@@ -228,7 +220,9 @@ class Session:
         """Take the last answer back, and show its card again."""
         query = self.annotations.undo()
         if query is None:
-            self.notice = Text("Nothing to undo: " + ("older answers are sent." if self.given else "no answer yet."))
+            self.notice = Text(
+                "Nothing to undo: " + ("older answers are sent." if self.given else "no answer yet.")
+            )
             self.notice.stylize("yellow")
             return
         said = ""
@@ -236,19 +230,18 @@ class Session:
             if self.given[at].event_id == query.event_id:
                 said = f" {self.given.pop(at).said}"
                 break
-        self.notice = Text(f"↶ taken back:{said}", "bold yellow").append(f"  {one_line(query.event_id, 40)}", "not bold dim")
+        self.notice = Text(f"↶ taken back:{said}", "bold yellow").append(
+            f"  {one_line(query.event_id, 40)}", "not bold dim"
+        )
         if self._still_open(query, "Your answer is taken back."):
             self._show(query)
         self.look()
 
     def class_from(self, text: str) -> ClassLabel:
-        """Read the name of a class that may be new; raise RecordError, with a sentence, when it cannot be one."""
+        """Read the name of a class that may be new; raise a RecordError that says why it cannot be one."""
         label = keys.class_of(cards.plain(text), self.annotations.label_type())
-        if (configured := self.annotations.configured_classes()) and label not in configured:
-            listed = ", ".join(map(class_text, configured[:9])) + (" …" if len(configured) > 9 else "")
-            raise RecordError(
-                "unknown-class", f"the configuration allows no other classes than {listed}; add it there first"
-            )
+        if self.closed_classes and label not in self.annotations.configured_classes():
+            raise RecordError("unknown-class", self.closed_classes)
         return label
 
     def send(self) -> None:
@@ -266,15 +259,22 @@ class Session:
             return ["No open query: the worker has not answered any event yet."]
         if not asked:
             return [f"No open query: the worker has answered {_count(events, 'event')} and asked about none."]
-        closed = ", ".join(f"{statuses[s]} {told}" for s, told in _STATUS.items() if statuses.get(s) and s != "open")
-        said = [f"The worker has answered {_count(events, 'event')} and asked about {asked}" + (f": {closed}." if closed else ".")]
+        closed = ", ".join(
+            f"{statuses[s]} {told}" for s, told in _STATUS.items() if statuses.get(s) and s != "open"
+        )
+        said = [
+            f"The worker has answered {_count(events, 'event')} and asked about {asked}"
+            + (f": {closed}." if closed else ".")
+        ]
         if still := statuses.get("open", 0):
             said[0] = f"No open query for you. {said[0]}"
             said.append(f"You have given your answer to the {_count(still, 'query')} still open.")
         else:
             said[0] = f"No open query. {said[0]}"
         if way := self.annotations.count_on_their_way():
-            said.append(f"{_count(way, 'answer')} of yours {'waits' if way == 1 else 'wait'} for the worker to read.")
+            said.append(
+                f"{_count(way, 'answer')} of yours {'waits' if way == 1 else 'wait'} for the worker to read."
+            )
         return said
 
     def summary(self) -> str:
@@ -282,9 +282,12 @@ class Session:
         if not self.given:
             return "Nothing answered."
         counts = Counter(given.answer for given in self.given)
-        done = ", ".join(f"{counts[name]} {name}" for name in ("answered", "unsure", "skipped") if counts[name])
+        done = ", ".join(
+            f"{counts[name]} {name}" for name in ("answered", "unsure", "skipped") if counts[name]
+        )
         typical = median(given.seconds for given in self.given)
-        return f"{done} in {_duration(time.monotonic() - self._started)}; median {_duration(typical)} each. All sent."
+        took = _duration(time.monotonic() - self._started)
+        return f"{done} in {took}; median {_duration(typical)} each. All sent."
 
 
 def _count(number: int, what: str) -> str:
@@ -334,7 +337,9 @@ def _obey(session: Session, line: str) -> None:
     elif line == "z":
         session.undo()
     elif line == "?":
-        session.notice = Text("A class or its number, =CLASS, n CLASS (a new one), u (unsure), s (skip), z (undo), q (quit).")
+        session.notice = Text(
+            "A class or its number, =CLASS, n CLASS (a new one), u (unsure), s (skip), z (undo), q (quit)."
+        )
     elif command == "n" and name:
         try:
             session.answer(session.class_from(name))
@@ -343,4 +348,5 @@ def _obey(session: Session, line: str) -> None:
     elif (label := named.get(line.removeprefix("="), numbered.get(line))) is not None:
         session.answer(label)
     elif line:
-        session.notice = Text(f"Not taken: “{one_line(line, 40)}” is no class here; write “n {one_line(line, 40)}” for a new one.")
+        known = f"“{one_line(line, 40)}” is no class here"
+        session.notice = Text(f"Not taken: {known}; write “n {one_line(line, 40)}” for a new one.")

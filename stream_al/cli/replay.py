@@ -72,7 +72,7 @@ def replay_command(
         str | None,
         typer.Option(
             help="Import path of a River classifier, or a .py file that defines `model`.",
-            show_default="logistic regression over standardised features",
+            show_default="logistic regression; a Hoeffding tree for three classes or more",
         ),
     ] = None,
     key: Annotated[str, typer.Option(help="The seed of all that is random.")] = "stream_al",
@@ -92,12 +92,12 @@ def replay_command(
 
     Example: stream-al replay river:Phishing --strategy margin --strategy entropy --budget 0.05 --delay 20
     """
-    from stream_al.cli.comparison import require_plot_extra, show_comparison, watched, write_files
     from stream_al.replay.comparison import Comparison
+    from stream_al.replay.progress import show_comparison, watched
+    from stream_al.replay.report import require_writable, write_files
     from stream_al.replay.run import Trial, replay
 
-    files = {"plot": plot, "html": html}
-    require_plot_extra({f"--{name}": path for name, path in files.items()})
+    require_writable({"--plot": plot, "--html": html})
     if not budget:
         raise ConfigError("--budget 0: nothing could be asked; give a share of the events, such as 0.05")
     stream = _read(source, form, label_column, label_type, id_column, timestamp_column, limit)
@@ -120,11 +120,14 @@ def replay_command(
     }
     notes = [*_notes(stream, budget, cold_start), *(note for outcome in outcomes for note in outcome.notes)]
     comparison = Comparison(stream.name, len(stream.classes), outcomes, configuration, notes)
-    write_files(comparison, files)
+    write_files(comparison, plot=plot, html=html)
     if as_json:
         sys.stdout.write(json.dumps(comparison.to_json(), indent=1) + "\n")
     else:
-        show_comparison(comparison, files)
+        show_comparison(comparison)
+        for path in (plot, html):
+            if path is not None:
+                typer.echo(f"wrote {path}")
 
 
 # ── input ────────────────────────────────────────────────────────────────────────────────────────────

@@ -91,6 +91,7 @@ def draw_by_labels(axes: Axes, comparison: Comparison, palette: Palette, *, titl
     if everything is not None and others:
         axes.axhline(everything.accuracy, **palette.style(comparison, everything))
         ends.append((everything, everything.accuracy))
+    _scale(axes, comparison, [(p.events, p.accuracy) for o in comparison.outcomes for p in _settled(o)])
     _finish(axes, palette, "labels asked for", "Accuracy so far, by labels spent" if titled else "")
     _name(axes, comparison, palette, ends)
 
@@ -103,6 +104,7 @@ def draw_by_events(axes: Axes, comparison: Comparison, palette: Palette, *, titl
         axes.plot([p.events for p in points], [p.recent for p in points], **palette.style(comparison, outcome))
         ends.append((outcome, points[-1].recent))
     window = comparison.outcomes[0].window
+    _scale(axes, comparison, [(p.events, p.recent) for o in comparison.outcomes for p in _settled(o)])
     title = f"Accuracy of the latest {window:,} events" if titled else ""
     _finish(axes, palette, "events", title)
     _name(axes, comparison, palette, ends)
@@ -112,6 +114,14 @@ def _settled(outcome: Outcome) -> list[Point]:
     """Return the curve without its first hundredth, where one answer more or less is tens of points."""
     points = outcome.curve()
     return [point for point in points if point.events * 100 >= outcome.events] or points
+
+
+def _scale(axes: Axes, comparison: Comparison, values: Sequence[tuple[int, float]]) -> None:
+    """Fit the accuracies to what differs: the climb of the first fifth leaves through the bottom."""
+    settled = [value for events, value in values if events * 5 >= comparison.events]
+    low, high = min(settled), max(settled)
+    room = max(0.05, 0.3 * (high - low))
+    axes.set_ylim(max(0.0, low - room), min(1.0, high + room / 2))
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -130,7 +140,6 @@ def _finish(axes: Axes, palette: Palette, xlabel: str, title: str) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]), top=min(1.0, axes.get_ylim()[1]))
     axes.set_xlim(left=0)
     axes.grid(axis="y", color=palette.grid, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -143,13 +152,18 @@ def _finish(axes: Axes, palette: Palette, xlabel: str, title: str) -> None:
 def _name(axes: Axes, comparison: Comparison, palette: Palette, ends: Sequence[tuple[Outcome, float]]) -> None:
     """Write each line's name beside its end, moved apart where they would overlap."""
     low, high = axes.get_ylim()
-    gap = 0.065 * (high - low)
-    place = low - gap
-    for outcome, value in sorted(ends, key=lambda end: end[1]):
-        place = max(place + gap, value)
+    ends = sorted(ends, key=lambda end: end[1])
+    gap = min(0.07 * (high - low), (high - low) / len(ends))
+    places: list[float] = []
+    for _, value in ends:
+        places.append(max(value, places[-1] + gap) if places else value)
+    # What was pushed up is shared by all, as far as the axis allows.
+    excess = sum(place - value for place, (_, value) in zip(places, ends, strict=True)) / len(ends)
+    excess = max(excess, places[-1] - high)
+    for place, (outcome, _) in zip(places, ends, strict=True):
         axes.annotate(
             "all labels" if outcome.name == ALL else outcome.name,
-            (1.0, place),
+            (1.0, max(low, place - excess)),
             (6, 0),
             xycoords=axes.get_yaxis_transform(),
             textcoords="offset points",

@@ -1,4 +1,4 @@
-"""The model a replay uses when none is named: fast, and good enough to compare strategies with."""
+"""The model a replay uses when none is named: fast, without a knob to turn, and fit for most tables."""
 
 from __future__ import annotations
 
@@ -9,22 +9,20 @@ from stream_al.replay.stream import LabelledStream
 
 
 def default_model(stream: LabelledStream) -> tuple[Any, str]:
-    """Return a pipeline that fits a stream, and its name for people.
+    """Return an estimator that fits a stream, and its name for people.
 
-    Logistic regression over standardised numbers, one against the rest when there are more than two classes;
-    text is encoded one-hot. The step is 0.1: with a tenth of the labels, river's 0.01 is still on its way.
+    For two classes logistic regression over standardised numbers, text encoded one-hot; for more a Hoeffding
+    tree, which takes numbers and text as they are. Of the fast models these were the most accurate on the
+    streams this was measured on (a forest is better and many times slower; name it with ``--model``).
     """
     from river.compose import SelectType
     from river.linear_model import LogisticRegression
-    from river.multiclass import OneVsRestClassifier
-    from river.optim import SGD
     from river.preprocessing import OneHotEncoder, StandardScaler
+    from river.tree import HoeffdingTreeClassifier
 
-    classifier: Any = LogisticRegression(SGD(0.1))
-    name = "LogisticRegression(SGD(0.1))"
     if len(stream.classes) > 2:
-        classifier, name = OneVsRestClassifier(classifier), f"OneVsRestClassifier({name})"
+        return HoeffdingTreeClassifier(), "HoeffdingTreeClassifier"
     if not any(isinstance(value, str) for row in stream.rows for value in row.features.values()):
-        return StandardScaler() | classifier, f"StandardScaler | {name}"
+        return StandardScaler() | LogisticRegression(), "StandardScaler | LogisticRegression"
     encoder = (SelectType(Number) | StandardScaler()) + (SelectType(str) | OneHotEncoder())
-    return encoder | classifier, f"(StandardScaler + OneHotEncoder) | {name}"
+    return encoder | LogisticRegression(), "(StandardScaler + OneHotEncoder) | LogisticRegression"

@@ -50,7 +50,7 @@ def comparison_table(comparison: Comparison) -> Table:
     """Return the numbers as a table, those compared first."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("strategy")
-    for name in ("labels", "of events", "accuracy", "vs all labels", "last tenth"):
+    for name in ("labels", "of events", "accuracy", "vs all", "last tenth"):
         table.add_column(name, justify="right")
     for outcome in comparison.outcomes:
         gap = comparison.gap(outcome)

@@ -1,0 +1,98 @@
+"""The command line, ``stream-al``."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from stream_al.errors import StreamALError
+
+try:
+    import typer
+except ImportError:  # pragma: no cover - depends on how it was installed
+    sys.exit("the command line needs the `cli` extra: pip install 'stream-al[cli]'")
+
+from stream_al.cli.demo import demo_command
+from stream_al.cli.init import init_command
+from stream_al.cli.replay import replay_command
+from stream_al.cli.run import run_command
+from stream_al.cli.status import status_command, verify_command
+
+app = typer.Typer(
+    name="stream-al",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "Online active learning on streams: a model answers every event at once and asks people about the few "
+        "that teach it most.\n\n"
+        "Start with [bold]stream-al demo[/bold]; then [bold]init[/bold] a configuration, [bold]run[/bold] it, "
+        "and [bold]label[/bold] in another terminal.\n\n"
+        "Exit codes: 0 fine; 1 verify found differences; 2 wrong usage or configuration; 3 an input or a store "
+        "cannot be used; 4 a store is in use, try again later."
+    ),
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from stream_al import __version__
+
+        typer.echo(f"stream_al {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def label_command(
+    store: Annotated[Path, typer.Argument(help="The pipeline's SQLite file.", show_default=False)],
+    annotator: Annotated[
+        str, typer.Option("--as", help="Your name; quorum and corrections go by it.", envvar="STREAM_AL_ANNOTATOR")
+    ] = "",
+    show_prediction: Annotated[
+        str, typer.Option(help="When to show the model's own answer: never, after or before yours.")
+    ] = "after",
+    undo: Annotated[int, typer.Option(min=0, help="How many answers can be taken back.")] = 10,
+) -> None:
+    """Answer the open queries of a store, most valuable first, one key an answer.
+
+    Example: stream-al label pipeline.db --as ann
+    """
+    from stream_al.cli.label import label_command as label
+
+    raise typer.Exit(label(store, annotator or getpass.getuser(), show_prediction, undo))
+
+
+app.command("demo")(demo_command)
+app.command("init")(init_command)
+app.command("run")(run_command)
+app.command("label")(label_command)
+app.command("status")(status_command)
+app.command("replay")(replay_command)
+app.command("verify")(verify_command)
+
+
+def main() -> None:
+    """Run the command line; errors of ours become one line and an exit code."""
+    try:
+        app()
+    except StreamALError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(error.exit_code) from None
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone; that is no error
+        raise SystemExit(0) from None
+
+
+if __name__ == "__main__":
+    main()
