@@ -74,7 +74,9 @@ class RiverEvents:
                 )
                 found.append(letter)
             else:
-                found.append(LabelledRow(row.features, row.id, row.timestamp, row.key, row.display, truth=label))
+                found.append(
+                    LabelledRow(row.features, row.id, row.timestamp, row.key, row.display, truth=label)
+                )
         self.exhausted = len(found) < limit
         return found
 

@@ -135,7 +135,7 @@ def _decode_slowly(line: bytes, default_id: str) -> EventRow:
         wrong = record_error(error)
         wrong.event_id = _told_id(line, default_id)
         raise wrong from None
-    if row.id is None:
+    if not row.id:
         row.id = default_id
     return row
 

@@ -9,23 +9,26 @@ Left out are those unused generators and the caches that `Pipeline` derives from
 from __future__ import annotations
 
 import functools
-import struct
 import sys
 import types
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
+from operator import itemgetter
 from random import Random
+from struct import pack
 from typing import Any, Final
 
 import numpy as np
 from river.compose import Pipeline
 from river.proba.base import Distribution
 
-_PIPELINE_CACHES: Final = frozenset({"_plan", "_inference_transformers", "_last_step_cached"})
+PIPELINE_CACHES: Final = frozenset(
+    {"_plan", "_inference_transformers", "_last_step_cached", "_last_step_params"}
+)
 _SIZE: Final = 16
-_ATOMS: Final = (type(None), bool, int, float, complex, str, bytes)
+_FIRST: Final = itemgetter(0)
 
 
 def digest(thing: object) -> str:
@@ -39,7 +42,7 @@ def digest(thing: object) -> str:
     False
     """
     with deep_recursion():
-        return _Walk().of(thing).hex()
+        return blake2b(_Walk().of(thing), digest_size=_SIZE).hexdigest()
 
 
 def visit(thing: object, each: Callable[[object], None]) -> None:
@@ -50,9 +53,13 @@ def visit(thing: object, each: Callable[[object], None]) -> None:
 
 @contextmanager
 def deep_recursion() -> Iterator[None]:
-    """Allow for structures as deep as a long-grown tree (CPython ≥ 3.11 recurses on the heap)."""
+    """Allow for structures as deep as a long-grown tree.
+
+    For recursion in Python only, whose frames CPython ≥ 3.11 keeps on the heap: recursion in C would run out
+    of stack long before.
+    """
     before = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(before, 100_000))
+    sys.setrecursionlimit(max(before, 1_000_000))
     try:
         yield
     finally:
@@ -65,18 +72,36 @@ def state_of(thing: object) -> Any:
     if isinstance(state, str):
         return state
     maker, arguments, attributes, items, pairs = (*state, None, None, None)[:5]
-    if isinstance(attributes, dict):
-        if isinstance(thing, Distribution):
-            attributes = {k: v for k, v in attributes.items() if k != "_rng"}
-        elif isinstance(thing, Pipeline):
-            attributes = {k: v for k, v in attributes.items() if k not in _PIPELINE_CACHES}
     return (
         maker,
         arguments,
-        attributes,
+        _kept(thing, attributes),
         None if items is None else list(items),
         None if pairs is None else dict(pairs),
     )
+
+
+def _kept(thing: object, attributes: Any) -> Any:
+    if isinstance(thing, Distribution | Pipeline) and isinstance(attributes, dict):
+        left_out = PIPELINE_CACHES if isinstance(thing, Pipeline) else ("_rng",)
+        return {name: value for name, value in attributes.items() if name not in left_out}
+    return attributes
+
+
+# What has no parts is encoded in place, each so that its end is known; the rest by the digest of its parts.
+_ATOMS: Final[dict[type, Callable[[Any], bytes]]] = {
+    float: lambda value: pack("<cd", b"f", value),
+    str: lambda value: _sized(b"s", value.encode("utf-8", "surrogatepass")),
+    int: lambda value: _sized(b"i", b"%d" % value),
+    bool: lambda value: b"T" if value else b"F",
+    type(None): lambda _: b"n",
+    bytes: lambda value: _sized(b"b", value),
+    complex: lambda value: pack("<cdd", b"c", value.real, value.imag),
+}
+
+
+def _sized(tag: bytes, content: bytes) -> bytes:
+    return b"%b%d:%b" % (tag, len(content), content)
 
 
 class _Walk:
@@ -88,64 +113,92 @@ class _Walk:
         self._kept: list[object] = []  # keeps temporary objects alive, so that no id is used twice
         self._above: dict[int, int] = {}
 
-    def of(self, thing: object) -> bytes:
+    def of(self, thing: Any) -> bytes:
         kind = type(thing)
-        if kind in _ATOMS:
-            return _hash(kind.__name__, _atom(thing))
+        atom = _ATOMS.get(kind)
+        if atom is not None:
+            return atom(thing)
         key = id(thing)
         if key in self._known:
             return self._known[key]
         if key in self._above:
-            return _hash("above", str(len(self._above) - self._above[key]).encode())
+            return b"^%d:" % (len(self._above) - self._above[key])
         self._above[key] = len(self._above)
         if self._visit is not None:
             self._visit(thing)
-        found = self._inside(thing, kind)
+        # Loops rather than `map`: recursion through C would use up the stack on deep structures.
+        parts: list[bytes] = []
+        if kind is dict:
+            name = b"dict"
+            self._pairs(thing, parts)
+        elif kind is list or kind is tuple or kind is deque:
+            name = kind.__name__.encode()
+            for part in thing:
+                parts.append(self.of(part))
+        elif _is_plain(kind):
+            name = _name_of(kind)
+            state = _kept(thing, thing.__getstate__())
+            if type(state) is dict:
+                self._pairs(state, parts)
+            else:  # None, or the attributes and the slots
+                parts.append(self.of(state))
+        else:
+            name = self._others(thing, kind, parts)
         del self._above[key]
-        self._known[key] = found
+        self._known[key] = found = b"#" + blake2b(_sized(name, b"".join(parts)), digest_size=_SIZE).digest()
         self._kept.append(thing)
         return found
 
-    def _inside(self, thing: Any, kind: type) -> bytes:
+    def _pairs(self, thing: dict[Any, Any], parts: list[bytes]) -> None:
+        pairs = []
+        for key, value in thing.items():
+            pairs.append((self.of(key), value))
+        pairs.sort(key=_FIRST)
+        for encoded, value in pairs:
+            parts.append(encoded)
+            parts.append(self.of(value))
+
+    def _others(self, thing: Any, kind: type, parts: list[bytes]) -> bytes:
+        """Collect the parts of what is rarer; return the name they are digested under."""
         if isinstance(thing, type | types.FunctionType | types.BuiltinFunctionType):
-            return _hash("name", f"{thing.__module__}.{thing.__qualname__}".encode())
-        if kind in (list, tuple, deque):
-            return _hash(kind.__name__, *map(self.of, thing))
-        if kind in (set, frozenset):
-            return _hash(kind.__name__, *sorted(map(self.of, thing)))
-        if kind is dict:
-            return self._mapping("dict", thing)
+            parts.append(f"{thing.__module__}.{thing.__qualname__}".encode())
+            return b"name"
         if isinstance(thing, np.ndarray) and thing.dtype != object:
-            return _hash("array", thing.dtype.str.encode(), str(thing.shape).encode(), thing.tobytes())
+            parts += (_sized(b"", f"{thing.dtype.str}{thing.shape}".encode()), thing.tobytes())
+            return b"array"
         if isinstance(thing, np.generic):
-            return _hash("scalar", thing.dtype.str.encode(), thing.tobytes())
+            parts += (_sized(b"", thing.dtype.str.encode()), thing.tobytes())
+            return b"scalar"
+        if kind is set or kind is frozenset:
+            for part in thing:
+                parts.append(self.of(part))
+            parts.sort()
+            return kind.__name__.encode()
         if isinstance(thing, Random):
-            return _hash("Random", self.of(thing.getstate()))
-        if isinstance(thing, types.MethodType):
-            return _hash("method", self.of(thing.__self__), thing.__name__.encode())
-        if isinstance(thing, functools.partial):
-            return _hash("partial", self.of(thing.func), self.of(thing.args), self.of(thing.keywords))
-        name = f"{kind.__module__}.{kind.__qualname__}"
-        return _hash(name, self.of(state_of(thing)))
-
-    def _mapping(self, name: str, thing: Mapping[Any, Any]) -> bytes:
-        pairs = sorted(((self.of(key), key) for key in thing), key=lambda pair: pair[0])
-        return _hash(name, *(part for encoded, key in pairs for part in (encoded, self.of(thing[key]))))
+            state: Any = thing.getstate()
+        elif isinstance(thing, types.MethodType):
+            state = (thing.__func__, thing.__self__)
+        elif isinstance(thing, functools.partial):
+            state = (thing.func, thing.args, thing.keywords)
+        else:
+            state = state_of(thing)
+        parts.append(self.of(state))
+        return _name_of(kind)
 
 
-def _atom(thing: Any) -> bytes:
-    if isinstance(thing, float):
-        return struct.pack("<d", thing)
-    if isinstance(thing, bytes):
-        return thing
-    if isinstance(thing, complex):
-        return struct.pack("<dd", thing.real, thing.imag)
-    return str(thing).encode("utf-8", "surrogatepass")
+@functools.cache
+def _is_plain(kind: type) -> bool:
+    """Whether an object of this class is its attributes and nothing else."""
+    return (
+        kind.__reduce_ex__ is object.__reduce_ex__
+        and kind.__reduce__ is object.__reduce__
+        and not issubclass(kind, type | dict | list | tuple | set | frozenset | str | int | float | bytes)
+        and not hasattr(kind, "__getnewargs__")
+        and not hasattr(kind, "__getnewargs_ex__")
+        and kind.__module__ != "builtins"
+    )
 
 
-def _hash(name: str, *parts: bytes) -> bytes:
-    found = blake2b(name.encode(), digest_size=_SIZE)
-    for part in parts:
-        found.update(len(part).to_bytes(8))
-        found.update(part)
-    return found.digest()
+@functools.cache
+def _name_of(kind: type) -> bytes:
+    return f"{kind.__module__}.{kind.__qualname__}".encode()

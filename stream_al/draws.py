@@ -28,7 +28,9 @@ def draws(key: str, purpose: str = "decide") -> Callable[[str], float]:
     >>> draw("tx-1") == draws("a key")("tx-1"), draw("tx-1") == draw("tx-2")
     (True, False)
     """
-    keyed = blake2b(digest_size=8, key=blake2b(key.encode()).digest(), person=purpose.encode())
+    keyed = blake2b(
+        digest_size=8, key=blake2b(key.encode("utf-8", "surrogatepass")).digest(), person=purpose.encode()
+    )
 
     def draw(event_id: str) -> float:
         digest = keyed.copy()

@@ -149,10 +149,13 @@ class LabelDesk:
     ----------
     rules
         See `DeskRules`.
+    keep_changes
+        Keep what changes until `take_changes` takes it. Without a store nobody takes it, and it would grow.
     """
 
-    def __init__(self, rules: DeskRules | None = None) -> None:
+    def __init__(self, rules: DeskRules | None = None, *, keep_changes: bool = True) -> None:
         self.rules = rules or DeskRules()
+        self.keep_changes = keep_changes
         self.expires = self.rules.expire_after is not None or self.rules.expire_after_events is not None
         self._open: dict[str, _Open] = {}
         self._closed: dict[str, _Closed] = {}
@@ -177,7 +180,8 @@ class LabelDesk:
         if event_id in self._open or event_id in self._closed:
             return "already-asked"
         if len(self._open) >= self.rules.max_open and (
-            self.rules.when_full == "stop-asking" or not utility > self._open[self._find_least()].query.utility
+            self.rules.when_full == "stop-asking"
+            or not utility > self._open[self._find_least()].query.utility
         ):
             return "queue-full"
         return None
@@ -198,25 +202,25 @@ class LabelDesk:
         """Let time pass until this event; return the labels settled because their query expired."""
         settled: list[Settled] = []
         if timestamp is not None and (self._clock is None or timestamp > self._clock):
+            if self._clock is None:  # queries asked before there was any time begin to age now
+                for event_id, held in self._open.items():
+                    held.clock = timestamp
+                    self._note(event_id)
             self._clock = timestamp
         for event_id in self._expired(event_number):
             settled += self._close(event_id, "expired", "the query expired before enough people had answered")
         return settled
 
     def _expired(self, event_number: int) -> list[str]:
+        by_number, by_time = self.rules.expire_after_events, self.rules.expire_after
         found = []
-        for event_id, held in self._open.items():  # oldest first, so the first one still valid ends the search
-            by_number = self.rules.expire_after_events
-            by_time = self.rules.expire_after
-            if by_number is not None and event_number - held.query.event_number > by_number:
-                found.append(event_id)
-            elif by_time is not None and held.clock is not None and self._clock is not None:
-                if self._clock - held.clock > by_time:
-                    found.append(event_id)
-                else:
-                    break
-            elif by_time is None:
-                break
+        for event_id, held in self._open.items():
+            old = by_number is not None and event_number - held.query.event_number > by_number
+            if not old and by_time is not None and held.clock is not None and self._clock is not None:
+                old = self._clock - held.clock > by_time
+            if not old:
+                break  # oldest first, by number and by time, so the others are younger
+            found.append(event_id)
         return found
 
     def submit(
@@ -247,6 +251,8 @@ class LabelDesk:
         if label.label is None:
             return self._abstain(held, vote), None
         settled: list[Settled] = []
+        if label.annotator in held.abstained:
+            held.abstained.remove(label.annotator)  # an annotator has one say, the last
         before = held.votes.get(label.annotator)
         if before is not None:
             if _same(before.label.label, label.label):
@@ -294,7 +300,9 @@ class LabelDesk:
             return _settle(vote, "late", f"the query is {status}")
         mine = closed.answers.get(label.annotator)
         if label.label is not None and mine is not None and _same(mine, label.label):
-            return _settle(vote, "duplicate", f"{label.annotator} gave this answer before (example {example})")
+            return _settle(
+                vote, "duplicate", f"{label.annotator} gave this answer before (example {example})"
+            )
         if mine is not None:
             wanted = "took it back" if label.label is None else f"says {label.label!r} now"
             detail = f"example {example} was learned as {label.annotator} had answered, {mine!r}; {wanted}"
@@ -335,11 +343,14 @@ class LabelDesk:
                 settled.append(_settle(vote, "outvoted", f"the others agreed on {agreed!r}"))
         self._closings += 1
         state = self._state(event_id, held, status, example, self._closings)
-        answers = {name: vote.label.label for name, vote in held.votes.items() if vote.label.label is not None}
+        answers = {
+            name: vote.label.label for name, vote in held.votes.items() if vote.label.label is not None
+        }
         self._closed[event_id] = _Closed(state._replace(query="", votes="", abstained=""), answers)
         if len(self._closed) > self.rules.remember:
             del self._closed[next(iter(self._closed))]
-        self._changed[event_id] = state
+        if self.keep_changes:
+            self._changed[event_id] = state
         return settled
 
     def _find_least(self) -> str:
@@ -368,7 +379,8 @@ class LabelDesk:
         )
 
     def _note(self, event_id: str) -> None:
-        self._changed[event_id] = self._state(event_id, self._open[event_id], "open", None, None)
+        if self.keep_changes:
+            self._changed[event_id] = self._state(event_id, self._open[event_id], "open", None, None)
 
     def take_changes(self) -> list[QueryState]:
         """Return the queries changed since the last call, as they are now."""
@@ -386,14 +398,16 @@ class LabelDesk:
         for event_id, held in self._open.items():
             yield self._state(event_id, held, "open", None, None)
         for closed in self._closed.values():
-            votes = [[0, {"event_id": "", "label": a, "annotator": who}, ""] for who, a in closed.answers.items()]
+            votes = [
+                [0, {"event_id": "", "label": a, "annotator": who}, ""] for who, a in closed.answers.items()
+            ]
             yield closed.state._replace(votes=json.dumps(votes), abstained="[]")
 
     def load(self, states: Iterable[QueryState], clock: str | None = None) -> None:
-        """Take over what `dump` or `take_changes` gave, open queries in the order they were asked."""
+        """Take over what `dump` gave, or the newest that `take_changes` gave of each query, in any order."""
         self._open, self._closed, self._changed, self._closings, self._least = {}, {}, {}, 0, None
         self._clock = None if clock is None else datetime.fromisoformat(clock)
-        for state in sorted(states, key=lambda state: state.closed or 0):
+        for state in sorted(states, key=lambda state: (state.closed or 0, state.asked)):
             votes = [
                 Vote(number, Label.model_construct(**label), position)
                 if state.closed
@@ -411,8 +425,12 @@ class LabelDesk:
                 self._open[state.event_id] = held
             else:
                 answers = {v.label.annotator: v.label.label for v in votes if v.label.label is not None}
-                self._closed[state.event_id] = _Closed(state._replace(query="", votes="", abstained=""), answers)
+                self._closed[state.event_id] = _Closed(
+                    state._replace(query="", votes="", abstained=""), answers
+                )
                 self._closings = state.closed
+                if len(self._closed) > self.rules.remember:
+                    del self._closed[next(iter(self._closed))]
 
 
 def _example(held: _Open, agreed: ClassLabel) -> Example:

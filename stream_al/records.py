@@ -83,7 +83,6 @@ FeaturesField = Annotated[
 ]
 
 
-
 def _printable(display: dict[str, JsonValue]) -> dict[str, JsonValue]:
     try:
         json.dumps(display, allow_nan=False, ensure_ascii=False).encode()
@@ -163,7 +162,10 @@ class Prediction(Record):
         if not isinstance(value, Mapping) or isinstance(label, str) or label is None:
             return value
         if isinstance(label, bool):
-            return {{"true": True, "false": False}.get(k, k) if isinstance(k, str) else k: p for k, p in value.items()}
+            return {
+                {"true": True, "false": False}.get(k, k) if isinstance(k, str) else k: p
+                for k, p in value.items()
+            }
         return {int(k) if isinstance(k, str) and k.lstrip("-").isdigit() else k: p for k, p in value.items()}
 
 
@@ -301,6 +303,12 @@ _REMEDIES: Final = {
     "empty-text": "leave it out, or give some text",
     "out-of-range": "use another unit, or leave it out",
     "not-utf8": "replace the lone surrogates",
+    "too-many-features": f"give at most {MAX_FEATURES:,}",
+    ("wrong-type", "id"): "give a text or an integer",
+    ("wrong-type", "event_id"): "give a text or an integer",
+    ("wrong-type", "key"): "give a text",
+    ("wrong-type", "annotator"): "give a text",
+    ("wrong-type", "display"): "give an object of JSON values",
     ("not-allowed", "schema_version"): f"this release reads schema_version {SCHEMA_VERSION}",
     ("wrong-type", "features"): "a feature is a number, a text, true or false; leave a missing value out",
     ("wrong-type", "timestamp"): "write it as 2026-01-31T12:00:00Z",
@@ -338,7 +346,7 @@ def record_error(error: ValidationError) -> RecordError:
             message = f"{_KINDS.get(type(chosen['input']), 'this')} is not allowed here"
     reason = _REASONS.get(chosen["type"], "wrong-type")
     remedy = _REMEDIES.get((reason, place[0] if place else "")) or _REMEDIES.get(reason)
-    where = ".".join(part if len(part) <= _SHOWN else part[:_SHOWN] + "…" for part in place)
+    where = ".".join((part if len(part) <= _SHOWN else part[:_SHOWN] + "…") or "''" for part in place)
     detail = f"{where}: {message}" if where else message
     return RecordError(reason, f"{detail}; {remedy}" if remedy else detail)
 

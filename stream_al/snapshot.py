@@ -1,49 +1,69 @@
 """Estimators to bytes and back, without trusting the bytes.
 
-A pickle may call anything, so loading is restricted: classes from River, numpy and collections, a handful of
-named functions, and what the estimator itself was made of. Anything else is refused by name before it runs.
+A pickle may call anything, so loading is restricted: the classes of River's models, the few other classes and
+functions that their state is made of, and what the estimator itself is made of. Anything else is refused by
+name, before it runs and before its module is imported.
 """
 
 from __future__ import annotations
 
 import io
 import pickle
+import sys
+import threading
 import types
+from collections.abc import Callable
 from copyreg import __newobj__  # type: ignore[attr-defined]
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from river.compose import Pipeline
 from river.proba.base import Distribution
 
-from stream_al.digest import deep_recursion, state_of, visit
+from stream_al.digest import state_of, visit
 from stream_al.errors import ModelError, SnapshotError
 
-_PACKAGES: Final = ("river", "numpy", "sortedcontainers")
-"""Classes defined in these packages may be loaded, functions may not."""
+_T = TypeVar("_T")
+
+_RIVER: Final = frozenset(
+    {
+        "_river_rust", "anomaly", "bandit", "base", "cluster", "compose", "covariance", "drift", "dummy",
+        "ensemble", "facto", "feature_extraction", "feature_selection", "forest", "imblearn", "linear_model",
+        "metrics", "misc", "model_selection", "multiclass", "naive_bayes", "neighbors", "optim",
+        "preprocessing", "proba", "rules", "sketch", "stats", "tree", "utils",
+    }
+)  # fmt: skip
+"""The subpackages of River whose classes may be loaded. Not `stream` and `datasets`, whose classes open files
+and addresses."""
 
 _GLOBALS: Final = frozenset(
     {
-        *(f"builtins.{name}" for name in ("bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset")),
-        *(f"builtins.{name}" for name in ("int", "list", "object", "range", "set", "slice", "str", "tuple")),
+        *(f"builtins.{name}" for name in ("bool", "complex", "dict", "float", "frozenset", "int", "list")),
+        *(f"builtins.{name}" for name in ("object", "set", "str", "tuple")),
         "collections.Counter",
         "collections.OrderedDict",
         "collections.defaultdict",
         "collections.deque",
-        "copyreg.__newobj__",
+        "copy.deepcopy",
         "copyreg._reconstructor",
         "datetime.datetime",
         "datetime.timedelta",
         "datetime.timezone",
         "functools.partial",
-        "math.sqrt",
-        "math.log",
+        "numbers.Number",
         "numpy._core.multiarray._reconstruct",
         "numpy._core.multiarray.scalar",
         "numpy._core.numeric._frombuffer",
+        "numpy.dtype",
+        "numpy.ndarray",
+        "numpy.random._mt19937.MT19937",
+        "numpy.random._pcg64.PCG64",
         "numpy.random._pickle.__bit_generator_ctor",
         "numpy.random._pickle.__generator_ctor",
         "numpy.random._pickle.__randomstate_ctor",
+        "numpy.random.bit_generator.SeedSequence",
         "random.Random",
+        "stream_al.estimators.SortedSet",
+        "stream_al.snapshot.bind",
     }
 )
 
@@ -60,10 +80,18 @@ def globals_of(estimator: object) -> frozenset[str]:
     return frozenset(names)
 
 
+def bind(function: Callable[..., Any], owner: object) -> types.MethodType:
+    """Return a function as the method of an object; what a snapshot holds of a bound method."""
+    return types.MethodType(function, owner)
+
+
 class _Pickler(pickle.Pickler):
     """Leaves out what `stream_al.digest` leaves out; forests shrink more than tenfold by it."""
 
     def reducer_override(self, thing: Any) -> Any:
+        if isinstance(thing, types.MethodType):
+            # Left to itself pickle would call `getattr`, which must not be allowed to anyone.
+            return bind, (thing.__func__, thing.__self__)
         if isinstance(thing, Distribution | Pipeline) and not isinstance(thing, type):
             maker, arguments, attributes, *_ = state_of(thing)
             if maker is __newobj__ and isinstance(attributes, dict):
@@ -83,10 +111,11 @@ class _Unpickler(pickle.Unpickler):
         full = f"{module}.{name}"
         if full in _GLOBALS or full in self._allowed:
             return super().find_class(module, name)
-        if module.partition(".")[0] in _PACKAGES:
+        package, _, rest = module.partition(".")
+        if package == "river" and rest.partition(".")[0] in _RIVER:
             found = super().find_class(module, name)
             # What a module imported from elsewhere (`river.x.os.system`) is not that module's own.
-            if isinstance(found, type) and found.__module__.partition(".")[0] in _PACKAGES:
+            if isinstance(found, type) and found.__module__.partition(".")[0] == "river":
                 return found
         raise SnapshotError(
             f"the snapshot names {full}, which is not on the list of what may be loaded; nothing was executed. "
@@ -102,16 +131,19 @@ def dump_estimator(estimator: object) -> bytes:
     ModelError
         When it cannot be pickled, for example because it holds a lambda.
     """
-    buffer = io.BytesIO()
+
+    def dump() -> bytes:
+        buffer = io.BytesIO()
+        _Pickler(buffer, protocol=5).dump(estimator)
+        return buffer.getvalue()
+
     try:
-        with deep_recursion():
-            _Pickler(buffer, protocol=5).dump(estimator)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        return _deep(dump)
+    except (pickle.PicklingError, AttributeError, TypeError, RecursionError) as error:
         raise ModelError(
             f"{type(estimator).__name__} cannot be saved: {error}; "
             "use functions defined in a module instead of lambdas and local classes"
         ) from None
-    return buffer.getvalue()
 
 
 def load_estimator(data: bytes, allowed: frozenset[str] = frozenset()) -> Any:
@@ -130,9 +162,39 @@ def load_estimator(data: bytes, allowed: frozenset[str] = frozenset()) -> Any:
         When the bytes are no pickle, or name a global that may not be loaded.
     """
     try:
-        with deep_recursion():
-            return _Unpickler(data, allowed).load()
+        return _deep(lambda: _Unpickler(data, allowed).load())
     except SnapshotError:
         raise
     except Exception as error:  # a damaged pickle raises nearly anything
         raise SnapshotError(f"the snapshot is corrupt: {type(error).__name__}: {error}") from None
+
+
+def _deep(work: Callable[[], _T]) -> _T:
+    """Do work that recurses in C, again on a large stack of its own when this one is too small for it."""
+    try:
+        return work()
+    except RecursionError:
+        pass
+    done: list[_T] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(200_000)
+        try:
+            done.append(work())
+        except BaseException as error:  # raised again in the caller's thread
+            failed.append(error)
+        finally:
+            sys.setrecursionlimit(limit)
+
+    before = threading.stack_size(512 * 2**20)  # address space; only what is used becomes memory
+    try:
+        thread = threading.Thread(target=run, name="deep pickle")
+        thread.start()
+    finally:
+        threading.stack_size(before)
+    thread.join()
+    if failed:
+        raise failed[0]
+    return done[0]

@@ -98,6 +98,8 @@ def entropy(probabilities: Mapping[Any, float]) -> float:
     for probability in probabilities.values():
         if probability > 0.0:
             total -= probability * log(probability)
+        elif probability != probability:
+            return 1.0  # NaN: nothing is known
     return min(1.0, total / log(len(probabilities)))
 
 

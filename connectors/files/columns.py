@@ -10,7 +10,6 @@ from typing import Any
 from stream_al.codec import EventRow, event_from_fields
 from stream_al.errors import RecordError
 from stream_al.ports import LabelledRow
-from stream_al.records import MAX_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +41,14 @@ class Columns:
         RecordError
             When it is no event.
         """
-        event_id = _taken(cells, self.id) or default_id
-        timestamp = _taken(cells, self.timestamp)
-        key = _taken(cells, self.key)
-        truth = _taken(cells, self.label)
+        event_id = _taken(cells, self.id, default_id) or default_id
+        timestamp = _taken(cells, self.timestamp, event_id)
+        key = _taken(cells, self.key, event_id)
+        truth = _taken(cells, self.label, event_id)
         for name in self.ignore:
             cells.pop(name, None)
         self.check(cells, event_id)
-        row = event_from_fields(cells, event_id[:MAX_NAME], _timestamp(timestamp, event_id), key)
+        row = event_from_fields(cells, event_id, _timestamp(timestamp, event_id), key)
         if self.label is None:
             return row
         return self.labelled(row, truth)
@@ -77,20 +76,39 @@ class Columns:
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
 
 
-def _taken(cells: dict[str, Any], name: str | None) -> str | None:
+def _taken(cells: dict[str, Any], name: str | None, event_id: str) -> str | None:
+    """Take a cell out and return its text; None when it is missing or empty."""
     value = None if name is None else cells.pop(name, None)
+    return text_of(value, str(name), event_id)
+
+
+def text_of(value: object, name: str, event_id: str) -> str | None:
+    """Return the text of a JSON value that is one cell; None of null and of empty text.
+
+    Raises
+    ------
+    RecordError
+        When it is a list or an object.
+    """
+    if isinstance(value, list | dict):
+        raise RecordError("wrong-type", f"{name}: a list or an object is not allowed here; give a text", event_id)
     return None if value is None or value == "" else str(value)
 
 
 def _timestamp(text: str | None, event_id: str) -> str | None:
-    """Return an ISO-8601 time with a zone; times without one, and seconds since 1970, are taken as UTC."""
+    """Return an ISO-8601 time in UTC; times without a zone, and seconds since 1970, are taken as UTC."""
     if text is None:
         return None
     try:
-        moment = datetime.fromtimestamp(float(text), UTC) if _is_number(text) else datetime.fromisoformat(text)
+        moment = (
+            datetime.fromtimestamp(float(text), UTC) if _is_number(text) else datetime.fromisoformat(text)
+        )
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError, OSError):
-        raise RecordError("wrong-type", f"timestamp: {text!r} is no ISO-8601 time", event_id) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
+        shown = text if len(text) <= 80 else text[:80] + "…"
+        detail = f"timestamp: {shown!r} is no ISO-8601 time; write it as 2026-01-31T12:00:00Z"
+        raise RecordError("wrong-type", detail, event_id) from None
+    return moment.isoformat()
 
 
 def _is_number(text: str) -> bool:

@@ -7,7 +7,9 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from connectors.files.columns import Columns
+from msgspec import MsgspecError
+
+from connectors.files.columns import Columns, text_of
 from connectors.files.lines import FileLines, Line, Lines, StdinLines, oversized_error
 from stream_al.codec import EventRow, decode_event, decode_json, encode_json
 from stream_al.errors import RecordError, SourceError
@@ -60,7 +62,9 @@ class _Events:
         if not self._lines.exhausted or self._lines.position[1] or self._found_empty:
             return []
         self._found_empty = True
-        return [self._letter(0, b"", RecordError("empty-input", "there is not a single line; check the path"))]
+        return [
+            self._letter(0, b"", RecordError("empty-input", "there is not a single line; check the path"))
+        ]
 
 
 class JsonlEvents(_Events):
@@ -87,7 +91,7 @@ class JsonlEvents(_Events):
         plain = not self._flat and self._columns == Columns()
         for line in self._lines.read(limit, wait):
             number, data, _, oversized = line
-            if not data and not oversized:
+            if not oversized and (not data or data.isspace()):
                 continue
             try:
                 if oversized:
@@ -106,7 +110,7 @@ class JsonlEvents(_Events):
             return row
         try:
             content = decode_json(data)
-        except Exception as error:
+        except (MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise RecordError("malformed-json", f"not JSON: {error}; write one JSON object a line") from None
         if not isinstance(content, dict):
             raise RecordError("malformed-json", "not a JSON object; write one a line")
@@ -118,7 +122,7 @@ class JsonlEvents(_Events):
             truth = features.pop(columns.label, None)
         row = decode_event(encode_json(content), default_id)
         columns.check(row.features, str(row.id))
-        return columns.labelled(row, None if truth is None else str(truth))
+        return columns.labelled(row, text_of(truth, str(columns.label), str(row.id)))
 
 
 class CsvEvents(_Events):
@@ -141,9 +145,11 @@ class CsvEvents(_Events):
 
     def __init__(self, lines: Lines, columns: Columns | None = None) -> None:
         super().__init__(lines, columns or Columns())
-        self._header: list[str] | None = None
+        self._header: list[str] = []
         self._goal: Position = None
-        self._pending: list[Line] = []
+        self._waiting: deque[Line] = deque()  # read, and not yet part of a record
+        self._pending: list[Line] = []  # of a record with a quoted cell that goes on
+        self._cells: list[str] = []  # of the record being read
         self._position: Position = None
 
     @property
@@ -154,86 +160,33 @@ class CsvEvents(_Events):
     @property
     def exhausted(self) -> bool:
         """Tell whether the input has ended."""
-        return self._lines.exhausted and not self._pending
+        return self._lines.exhausted and not self._waiting
 
     def seek(self, position: Position) -> None:
         """Go to a position; the header is read again first (of a new pipe: its own)."""
         super().seek(position if isinstance(self._lines, StdinLines) else None)
         self._found_empty = bool(position) and len(position) > 2
         self._goal = self._position = None if self._found_empty else position
-        self._header = None
-        self._pending.clear()
+        self._header = []
+        self._waiting.clear()
 
     def read(self, limit: int, wait: float) -> Sequence[EventRow | DeadLetter]:
         """Return up to ``limit`` records; blank lines are passed over."""
         found: list[EventRow | DeadLetter] = []
-        waiting = deque(self._lines.read(limit, wait) if self._header else self._first(limit, wait))
-        while waiting or (self._pending and self._lines.exhausted):
-            if waiting:
-                self._pending.append(waiting.popleft())
-                quotes = sum(line.data.count(b'"') for line in self._pending)
-                if quotes % 2 and len(self._pending) < _MOST_LINES and not self._pending[-1].oversized:
-                    continue  # a quoted cell goes on in the next line
-            self._take(found, waiting)
-        return found or self._empty()
+        if not self._header and not self._read_header(wait):
+            return self._empty()
+        taken = 0
+        while taken < limit:
+            lines = self._next(limit, 0.0 if taken else wait)
+            if not lines:
+                break
+            taken += len(lines)
+            self._take(found, lines)
+        return found
 
-    def _take(self, found: list[EventRow | DeadLetter], waiting: deque[Line]) -> None:
-        """Make a record of the pending lines; if that fails, of the first of them alone."""
-        lines, self._pending = self._pending, []
-        first = lines[0]
-        data = b"\n".join(line.data for line in lines)
-        place = f"{self._lines.name}:{first.number}"
-        used = lines[-1]
-        try:
-            oversized = next((line for line in lines if line.oversized), None)
-            if oversized is not None:
-                raise oversized_error(oversized)
-            if data:
-                found.append(self._event(data, place))
-        except RecordError as error:
-            used = first
-            waiting.extendleft(reversed(lines[1:]))
-            found.append(self._letter(first.number, first.data, error))
-        self._position = [used.after, used.number]
-
-    def _event(self, data: bytes, default_id: str) -> EventRow:
-        header = self._header or []
-        cells = _cells(data)
-        if len(cells) != len(header):
-            detail = f"the row has {len(cells)} cells, the header {len(header)}; every row needs as many"
-            raise RecordError("ragged-row", detail, default_id)
-        kept = self._columns.named().values()
-        record = {n: c if n in kept else _value(c) for n, c in zip(header, cells, strict=True) if c != ""}
-        return self._columns.event(record, default_id)
-
-    def _first(self, limit: int, wait: float) -> list[Line]:
-        """Read the header, and go on to where a position was given."""
-        lines = self._lines.read(1, wait)
-        if not lines:
-            return []
-        try:
-            self._header = _cells(lines[0].data.removeprefix(b"\xef\xbb\xbf"))
-        except RecordError as error:
-            raise SourceError(f"{self._lines.name}: the header is unreadable: {error.detail}") from None
-        for setting, name in self._columns.named().items():
-            if name not in self._header:
-                raise SourceError(
-                    f"{self._lines.name}: {setting} = {name!r}: no such column; there are {', '.join(self._header)}"
-                )
-        if self._goal is not None and not isinstance(self._lines, StdinLines):
-            self._lines.seek(self._goal)
-        elif self._position is None:
-            self._position = [lines[0].after, 1]
-        return self._lines.read(limit, 0.0)
-
-
-def _cells(data: bytes) -> list[str]:
-    try:
-        return next(csv.reader((data.decode(),), strict=True), [])
-    except UnicodeDecodeError as error:
-        raise RecordError("not-utf8", f"byte {error.start} is not UTF-8; convert the file") from None
-    except csv.Error as error:
-        raise RecordError("malformed-csv", f"{error}; quote cells as RFC 4180 says") from None
+    def _next(self, limit: int, wait: float) -> list[Line]:
+        """Return the lines of the next record: one, or as many as its quoted cells span; none if it is not whole."""
+        pass
 
 
 def _value(cell: str) -> FeatureValue:

@@ -35,7 +35,9 @@ class JsonlLabels:
         """Return the labels appended since the last call, at most a thousand; blank lines are passed over."""
         return [
             IncomingLabel(
-                line.data, f"{self._lines.name}:{line.number}", oversized_error(line) if line.oversized else None
+                line.data,
+                f"{self._lines.name}:{line.number}",
+                oversized_error(line) if line.oversized else None,
             )
             for line in self._lines.read(1000, 0.0)
             if line.data or line.oversized
@@ -76,7 +78,7 @@ class JsonlSink:
         Raises
         ------
         SourceError
-            When a file is shorter than what was committed, or exists where none was begun.
+            When a file is shorter than what was committed, or exists and was never written to; none is changed.
         """
         for name, path in self._paths.items():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +89,9 @@ class JsonlSink:
                     f"{path}: has {size:,} bytes, but {wanted:,} had been written; put the missing part back"
                 )
             if size and not last and not wanted:
-                raise SourceError(f"{path}: exists, but the store is new; move it away, or name another output")
+                raise SourceError(
+                    f"{path}: exists, but the store is new; move it away, or name another output"
+                )
             file = self._files[name] = path.open("r+b" if path.exists() else "w+b")
             file.truncate(wanted)
             file.seek(wanted)

@@ -8,12 +8,20 @@ import os
 import select
 import sys
 import time
+import zlib
 from collections import deque
 from pathlib import Path
 from typing import IO, NamedTuple, Protocol, cast
 
+from stream_al.codec import printable
 from stream_al.errors import RecordError, SourceError
 from stream_al.ports import Position
+
+
+_MARK = b"\xef\xbb\xbf"
+"""The byte order mark that some programs begin a file with."""
+_KEPT = 200
+"""Bytes kept of a line that is too long."""
 
 
 class Line(NamedTuple):
@@ -31,8 +39,12 @@ class Lines(Protocol):
 
     name: str
     exhausted: bool
-    position: Position
-    """``[offset, lines read]``."""
+    max_bytes: int
+    """A longer line is given as too long, without its content."""
+
+    @property
+    def position(self) -> Position:
+        """Return ``[offset, lines read]``."""
 
     def seek(self, position: Position) -> None:
         """Go to a position."""
@@ -52,13 +64,14 @@ class FileLines:
 
     def __init__(self, path: Path, *, follow: bool = False, max_bytes: int = 1_000_000) -> None:
         self.path = path
-        self.name = path.name
+        self.name = printable(path.name)
         self.exhausted = False
+        self.max_bytes = max_bytes
         self._follow = follow
-        self._max = max_bytes
         self._file: IO[bytes] | None = None
         self._offset = 0
         self._number = 0
+        self._broken: Exception | None = None
         if follow and path.suffix == ".gz":
             raise SourceError(f"{path}: a compressed file cannot be followed; turn follow off")
         if not follow and not path.is_file():
@@ -73,6 +86,7 @@ class FileLines:
         """Go to a position."""
         self._offset, self._number = position or (0, 0)
         self.exhausted = False
+        self._broken = None
         self.close()
 
     def read(self, limit: int, wait: float) -> list[Line]:
@@ -90,29 +104,34 @@ class FileLines:
         return found
 
     def _read(self, limit: int) -> list[Line]:
-        file = self._opened()
         found: list[Line] = []
+        if self.exhausted:
+            return found
+        file = self._opened()
         if file is None:
             return found
         try:
-            while len(found) < limit:
+            while len(found) < limit and self._broken is None:
                 line = self._next(file)
                 if line is None:
                     break
                 found.append(line)
-        except (OSError, EOFError) as error:
-            if not found:
-                raise SourceError(f"{self.path}: unreadable after line {self._number}: {error}") from error
+        except (OSError, EOFError, zlib.error) as error:
+            self._broken = error
+        if self._broken is not None and not found:  # what was read before it broke comes first
+            raise SourceError(
+                f"{self.path}: unreadable after line {self._number}: {self._broken}; put a whole file there"
+            ) from self._broken
         return found
 
     def _next(self, file: IO[bytes]) -> Line | None:
-        data = file.readline(self._max + 1)
+        data = file.readline(self.max_bytes + 2)
         size = len(data)
         whole = data.endswith(b"\n")
-        if not whole and size > self._max:  # too long: read on to its end, keep the beginning
+        if not whole and size > self.max_bytes:  # too long: read on to its end, keep the beginning
             rest = b"-"
             while rest and not rest.endswith(b"\n"):
-                rest = file.readline(self._max)
+                rest = file.readline(self.max_bytes)
                 size += len(rest)
             whole = rest.endswith(b"\n")
         if not whole:
@@ -122,9 +141,8 @@ class FileLines:
             self.exhausted = True
         self._offset += size
         self._number += 1
-        if size > self._max:
-            return Line(self._number, data[:200], self._offset, size)
-        return Line(self._number, data.rstrip(b"\r\n"), self._offset)
+        first = self._offset == size
+        return _line(self._number, data.removesuffix(b"\n"), size - whole, self._offset, self.max_bytes, first)
 
     def _end(self, file: IO[bytes]) -> None:
         if not self._follow:
@@ -132,31 +150,37 @@ class FileLines:
             return
         file.seek(self._offset)
         if os.fstat(file.fileno()).st_size < self._offset:
-            raise SourceError(f"{self.path}: is shorter than what was read of it; files may only be appended to")
+            raise self._shortened()
 
     def _opened(self) -> IO[bytes] | None:
-        if self._file is None:
-            try:
-                raw = self.path.open("rb")
-            except FileNotFoundError:
-                if self._follow and not self._offset:
-                    return None
-                raise SourceError(f"{self.path}: no such file any more; put it back") from None
+        if self._file is not None:
+            return self._file
+        try:
+            size = self.path.stat().st_size
             if self.path.suffix == ".gz":
-                self._file = io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=raw)), 1 << 17)
+                unzipped = cast(io.RawIOBase, gzip.GzipFile(self.path))
+                self._file = io.BufferedReader(unzipped, 1 << 17)
+                size = self._file.seek(self._offset)
             else:
-                if os.fstat(raw.fileno()).st_size < self._offset:
-                    raw.close()
-                    raise SourceError(
-                        f"{self.path}: is shorter than what was read of it ({self._offset:,} bytes); "
-                        "files may only be appended to"
-                    )
-                self._file = raw
-            try:
+                self._file = self.path.open("rb")
                 self._file.seek(self._offset)
-            except (OSError, EOFError) as error:
-                raise SourceError(f"{self.path}: unreadable: {error}") from error
+        except FileNotFoundError:
+            if self._follow and not self._offset:
+                return None
+            raise SourceError(f"{self.path}: no such file any more; put it back") from None
+        except (OSError, EOFError, zlib.error) as error:
+            self.close()
+            raise SourceError(f"{self.path}: unreadable: {error}; put a whole file there") from error
+        if size < self._offset:
+            self.close()
+            raise self._shortened()
         return self._file
+
+    def _shortened(self) -> SourceError:
+        return SourceError(
+            f"{self.path}: is shorter than what was read of it ({self._offset:,} bytes); "
+            "files may only be appended to"
+        )
 
     def close(self) -> None:
         """Close the file."""
@@ -171,11 +195,12 @@ class StdinLines:
     def __init__(self, *, max_bytes: int = 1_000_000, descriptor: int | None = None) -> None:
         self.name = "stdin"
         self.exhausted = False
+        self.max_bytes = max_bytes
         self._descriptor = sys.stdin.fileno() if descriptor is None else descriptor
-        self._max = max_bytes
         self._whole: deque[bytes] = deque()
         self._tail = b""  # the beginning of the line that is still arriving
         self._dropped = 0  # bytes of it that were too many to keep
+        self._fresh = True
         self._offset = 0
         self._number = 0
         self._ended = False
@@ -215,9 +240,9 @@ class StdinLines:
             self._whole.append(self._tail)
             self._whole.extend(more[:-1])
             self._tail = more[-1]
-        elif len(self._tail) > self._max + 1:
-            self._dropped += len(self._tail) - self._max - 1
-            self._tail = self._tail[: self._max + 1]
+        elif len(self._tail) > self.max_bytes + 2:
+            self._dropped += len(self._tail) - self.max_bytes - 2
+            self._tail = self._tail[: self.max_bytes + 2]
         return True
 
     def _line(self, data: bytes, end: int) -> Line:
@@ -225,15 +250,26 @@ class StdinLines:
         self._dropped = 0
         self._offset += size + end
         self._number += 1
-        if size > self._max:
-            return Line(self._number, data[:200], self._offset, size)
-        return Line(self._number, data.rstrip(b"\r"), self._offset)
+        first, self._fresh = self._fresh, False
+        return _line(self._number, data, size, self._offset, self.max_bytes, first)
 
     def close(self) -> None:
         """Do nothing: standard input is not ours."""
 
 
+def _line(number: int, data: bytes, size: int, after: int, most: int, first: bool) -> Line:
+    """Return a line of ``size`` bytes without its ``\\n``, of which ``data`` are those that were kept."""
+    cut = size > len(data)
+    if first:
+        data = data.removeprefix(_MARK)
+    content = data.rstrip(b"\r")
+    if cut or len(content) > most:
+        return Line(number, data[:_KEPT], after, size)
+    return Line(number, content, after)
+
+
 def oversized_error(line: Line) -> RecordError:
+    """Return what is wrong with a line that is too long."""
     return RecordError(
         "oversized", f"the record has {line.oversized:,} bytes; raise max_record_bytes if that is meant"
     )

@@ -211,11 +211,14 @@ class Screen:
     """First line of the body that is shown."""
     rows: int = 0
     """How many lines of the body were visible when this was last drawn; for scrolling."""
+    _tallest: int = 0
+    """Of the bodies so far: the frame grows to it, and then the classes stay where they are."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width, height = options.max_width, options.height or console.height
         below = self._below(console, width, height)
-        self.rows = max(1, height - len(below) - 3)
+        self._tallest = max(self._tallest, len(self.body), _ROWS)
+        self.rows = max(1, min(height - len(below) - 3, self._tallest))
         self.offset = max(0, min(self.offset, len(self.body) - self.rows))
         shown = list(self.body[self.offset : self.offset + self.rows])
         for line in shown:

@@ -69,8 +69,8 @@ _HELP: Final = (
     ("q", "send what is unsent and leave (Ctrl-C too)"),
 )
 _SENDING: Final = (
-    "An answer reaches the model when enough others have followed it for it not to be undoable any more, when "
-    "no key was pressed for two minutes (a quarter of one when nothing is left to answer), and when you leave."
+    "An answer can be undone, and does not reach the model, until enough others have followed it, or no key "
+    "was pressed for two minutes (15 seconds when nothing is left to answer), or you leave."
 )
 _CARD_KEYS: Final = (
     ("/", "find"),
@@ -327,6 +327,7 @@ class Labeller:
                 live.update(self._draw(), refresh=True)
                 key = self._keyboard.key(_LOOK)
                 if key == STOP or (key == "q" and self._mode not in ("new", "find")):
+                    live.update(Text(), refresh=True)  # some terminals keep what a resized screen showed last
                     return
                 if key is not None and key != RESIZED:
                     touched = time.monotonic()
@@ -467,7 +468,7 @@ class Labeller:
         if self._mode == "help":
             table = cards.in_columns([(Text(k, "bold cyan"), Text(v)) for k, v in _HELP], 200, 99)
             self._show("Help", [*table, Text(), *Text(_SENDING, "dim").wrap(self._console, width)])
-            screen.keys = cards.key_line([("any key", "back")])
+            screen.prompt, screen.keys = Text(), cards.key_line([("any key", "back")])
         elif card is None:
             lines = [Text(line) for line in session.waiting()]
             if session.undoable:

@@ -196,8 +196,6 @@ class Session:
         notice = Text(f"– {said}", "bold yellow").append(
             f"  {one_line(self.card.event_id, 40)}", "not bold dim"
         )
-        if self.show_prediction == "after":
-            notice.append(f" — {cards.model_said(self.card)}", "not bold")
         self._give(Label(abstain=how, **self._signed(self.card)), said, said, notice)
 
     def _signed(self, query: Query) -> dict[str, Any]:
@@ -273,7 +271,7 @@ class Session:
             said[0] = f"No open query. {said[0]}"
         if way := self.annotations.count_on_their_way():
             said.append(
-                f"{_count(way, 'answer')} of yours {'waits' if way == 1 else 'wait'} for the worker to read."
+                f"{_count(way, 'answer')} of yours {'is' if way == 1 else 'are'} not read by the worker yet."
             )
         return said
 
@@ -314,7 +312,9 @@ def _answer_lines(session: Session, source: keys.Input, console: Console) -> Non
         console.print(*cards.card(card, console, console.width), Text(), cards.why(card), sep="\n")
         if session.show_prediction == "before":
             console.print(f"Before you answer: {cards.model_said(card)}.")
-        console.print(*cards.in_columns(cards.choices(keys.codes(session.classes)), console.width), sep="\n")
+        console.print(
+            *cards.in_columns(cards.choices(keys.codes(session.classes)), console.width, 3), sep="\n"
+        )
         while session.card is card:
             line = source.line()
             if line is None or line.strip() == "q":

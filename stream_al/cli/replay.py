@@ -30,7 +30,9 @@ def replay_command(
     label_column: Annotated[
         str | None, typer.Option(help="The column with the true class.", show_default=False)
     ] = None,
-    label_type: Annotated[str, typer.Option(help="What the classes of a file are: str, int or bool.")] = "str",
+    label_type: Annotated[
+        str, typer.Option(help="What the classes of a file are: str, int or bool.")
+    ] = "str",
     id_column: Annotated[
         str | None, typer.Option(help="The column with the event's id.", show_default=False)
     ] = None,
@@ -39,7 +41,9 @@ def replay_command(
     ] = None,
     form: Annotated[
         str | None,
-        typer.Option("--format", help="csv, jsonl or flat-jsonl; told by the file's name.", show_default=False),
+        typer.Option(
+            "--format", help="csv, jsonl or flat-jsonl; told by the file's name.", show_default=False
+        ),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Use the first so many events.", show_default=False)
@@ -63,7 +67,9 @@ def replay_command(
         ),
     ] = None,
     cold_start: Annotated[int, typer.Option(min=0, help="Ask about the first so many events.")] = 50,
-    baselines: Annotated[bool, typer.Option(help="Compare with asking at random, and with all labels.")] = True,
+    baselines: Annotated[
+        bool, typer.Option(help="Compare with asking at random, and with all labels.")
+    ] = True,
     delay: Annotated[int, typer.Option(min=0, help="Events between query and label, at least.")] = 0,
     jitter: Annotated[
         int, typer.Option(min=0, help="How many more there may be; labels then come out of order.")

@@ -84,7 +84,13 @@ def all_labels() -> Contender:
 
 
 def matched_random(ids: Iterable[str], *, budget: float, cold_start: int, key: str) -> Contender:
-    """Return the contender that asks at random and spends the whole budget, no more and no less.
+    """Return the contender that asks at random, and as much as a strategy with this budget; see `matched_share`."""
+    share = matched_share(ids, budget=budget, cold_start=cold_start, key=key)
+    return Contender(RANDOM, "asked at random", ColdStart(Random(share), cold_start, "all", share))
+
+
+def matched_share(ids: Iterable[str], *, budget: float, cold_start: int, key: str) -> float:
+    """Return the share of events to ask after the cold start, so that the whole budget is spent and no more.
 
     A strategy with a budget repays its cold start by asking less afterwards. To be compared with it at an
     equal number of labels, random asks everything during the same cold start, and then a simple random sample
@@ -105,6 +111,4 @@ def matched_random(ids: Iterable[str], *, budget: float, cold_start: int, key: s
     values = [draw(event_id) for event_id in ids]
     left = max(0, round(budget * len(values)) - cold_start)
     rest = sorted(values[cold_start:])
-    share = rest[left] if left < len(rest) else 1.0
-    strategy = ColdStart(Random(share), cold_start, "all", share)
-    return Contender(RANDOM, "asked at random", strategy)
+    return rest[left] if left < len(rest) else 1.0

@@ -1,4 +1,4 @@
-"""Learning curves as pictures: a PNG of both, and SVGs in light and dark for the report."""
+"""Learning curves as pictures: a PNG of both, and SVGs in light and dark for the report. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stream_al.errors import ConfigError
 from stream_al.replay.comparison import Comparison
 from stream_al.replay.contenders import ALL, RANDOM
 from stream_al.replay.outcome import Outcome, Point
@@ -16,8 +15,6 @@ from stream_al.replay.outcome import Outcome, Point
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_NOT_INSTALLED = "drawing needs the `plot` extra: pip install 'stream-al[plot]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +40,12 @@ class Palette:
         return {"color": color, "linestyle": strokes[place // len(self.compared) % 3], "linewidth": 2.2}
 
 
-LIGHT = Palette("#1c2430", "#5b6675", "#e3e7ec", ("#0072b2", "#008f6a", "#a8458f", "#7a5c00"), "#c2500a", "#5b6675")
-DARK = Palette("#eef1f5", "#a3adba", "#323b47", ("#5cb8f2", "#33cf9f", "#e89bd0", "#e3c65b"), "#f5a04a", "#b4bdc9")
-
-
-def require_matplotlib() -> None:
-    """Raise ConfigError, naming the extra, when there is nothing to draw with."""
-    try:
-        import matplotlib.figure
-    except ImportError as error:
-        raise ConfigError(_NOT_INSTALLED) from error
+LIGHT = Palette(
+    "#1c2430", "#5b6675", "#e3e7ec", ("#0072b2", "#008f6a", "#a8458f", "#7a5c00"), "#c2500a", "#5b6675"
+)
+DARK = Palette(
+    "#eef1f5", "#a3adba", "#323b47", ("#5cb8f2", "#33cf9f", "#e89bd0", "#e3c65b"), "#f5a04a", "#b4bdc9"
+)
 
 
 def write_png(comparison: Comparison, path: Path) -> None:
@@ -61,7 +54,7 @@ def write_png(comparison: Comparison, path: Path) -> None:
     left, right = figure.subplots(1, 2)
     draw_by_labels(left, comparison, LIGHT, titled=True)
     draw_by_events(right, comparison, LIGHT, titled=True)
-    figure.suptitle(comparison.source, x=0.012, ha="left", color=LIGHT.ink, fontsize=13, fontweight="bold")
+    figure.suptitle(comparison.source, x=0.01, ha="left", color=LIGHT.ink, fontsize=13, fontweight="bold")
     figure.savefig(path, format="png", dpi=150, facecolor="white")
 
 
@@ -101,7 +94,9 @@ def draw_by_events(axes: Axes, comparison: Comparison, palette: Palette, *, titl
     ends = []
     for outcome in reversed(comparison.outcomes):
         points = _settled(outcome)
-        axes.plot([p.events for p in points], [p.recent for p in points], **palette.style(comparison, outcome))
+        axes.plot(
+            [p.events for p in points], [p.recent for p in points], **palette.style(comparison, outcome)
+        )
         ends.append((outcome, points[-1].recent))
     window = comparison.outcomes[0].window
     _scale(axes, comparison, [(p.events, p.recent) for o in comparison.outcomes for p in _settled(o)])
@@ -125,10 +120,11 @@ def _scale(axes: Axes, comparison: Comparison, values: Sequence[tuple[int, float
 
 
 def _figure(width: float, height: float) -> Figure:
-    require_matplotlib()
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # type: ignore[union-attr, call-arg]
+    return figure
 
 
 def _finish(axes: Axes, palette: Palette, xlabel: str, title: str) -> None:
@@ -149,7 +145,9 @@ def _finish(axes: Axes, palette: Palette, xlabel: str, title: str) -> None:
     axes.spines["bottom"].set_color(palette.grid)
 
 
-def _name(axes: Axes, comparison: Comparison, palette: Palette, ends: Sequence[tuple[Outcome, float]]) -> None:
+def _name(
+    axes: Axes, comparison: Comparison, palette: Palette, ends: Sequence[tuple[Outcome, float]]
+) -> None:
     """Write each line's name beside its end, moved apart where they would overlap."""
     low, high = axes.get_ylim()
     ends = sorted(ends, key=lambda end: end[1])

@@ -33,7 +33,9 @@ class SimulatedOracle:
         The name the answers bear.
     """
 
-    def __init__(self, delay: int = 0, jitter: int = 0, key: str = "oracle", annotator: str = "oracle") -> None:
+    def __init__(
+        self, delay: int = 0, jitter: int = 0, key: str = "oracle", annotator: str = "oracle"
+    ) -> None:
         if delay < 0 or jitter < 0:
             raise ValueError(f"delay = {delay!r}, jitter = {jitter!r}: must not be negative")
         self._delay = delay

@@ -59,7 +59,7 @@ def comparison_table(comparison: Comparison) -> Table:
             f"{outcome.labels:,}",
             f"{outcome.share:.1%}",
             f"{outcome.accuracy:.1%}",
-            "" if gap is None or outcome is comparison.all else f"{gap:+.1f} points",
+            "" if gap is None or outcome is comparison.all else f"{gap:+.1f} pt",
             f"{outcome.last_tenth:.1%}",
             style="bold" if outcome in comparison.compared else "",
         )
@@ -70,8 +70,12 @@ def show_comparison(comparison: Comparison, console: Console | None = None) -> N
     """Print the table, the result in words, and what must be known to judge it."""
     console = console or Console(highlight=False)
     config = comparison.configuration
-    console.print(f"\n[bold]{comparison.source}[/] · {comparison.events:,} events · {comparison.classes} classes")
-    console.print("  " + "\n  ".join(f"{name}: {value}" for name, value in config.items()), style="dim", markup=False)
+    console.print(
+        f"\n[bold]{comparison.source}[/] · {comparison.events:,} events · {comparison.classes} classes"
+    )
+    console.print(
+        "  " + "\n  ".join(f"{name}: {value}" for name, value in config.items()), style="dim", markup=False
+    )
     console.print(comparison_table(comparison))
     console.print(comparison.sentence(), markup=False)
     for note in comparison.notes:

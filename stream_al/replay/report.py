@@ -11,10 +11,21 @@ from typing import Any
 
 from stream_al.errors import ConfigError
 from stream_al.replay.comparison import Comparison
-from stream_al.replay.curves import DARK, LIGHT, draw_by_events, draw_by_labels, require_matplotlib, svg, write_png
+from stream_al.replay.curves import DARK, LIGHT, draw_by_events, draw_by_labels, svg, write_png
 
 _ROWS = 10
 """Rows of the table behind a curve: as many as can be read aloud."""
+
+
+def require_extra() -> None:
+    """Raise ConfigError, naming the extra, when reports and pictures cannot be made."""
+    try:
+        import jinja2
+        import matplotlib.figure
+    except ImportError as error:
+        raise ConfigError(
+            f"reports need the `plot` extra ({error.name} is missing): pip install 'stream-al[plot]'"
+        ) from error
 
 
 def require_writable(files: Mapping[str, Path | None]) -> None:
@@ -28,7 +39,7 @@ def require_writable(files: Mapping[str, Path | None]) -> None:
     for option, path in files.items():
         if path is None:
             continue
-        require_matplotlib()
+        require_extra()
         if path.is_dir() or not path.resolve().parent.is_dir():
             raise ConfigError(f"{option} {path}: not a file in a directory that exists; name another")
 
@@ -43,20 +54,21 @@ def write_files(comparison: Comparison, *, plot: Path | None = None, html: Path 
     """
     try:
         if plot is not None:
+            require_extra()
             write_png(comparison, plot)
         if html is not None:
             html.write_text(render(comparison), "utf-8")
     except OSError as error:
-        raise ConfigError(f"{error.filename}: cannot be written ({error.strerror}); name another path") from error
+        raise ConfigError(
+            f"{error.filename}: cannot be written ({error.strerror}); name another path"
+        ) from error
 
 
 def render(comparison: Comparison) -> str:
     """Return the report as one self-contained HTML page, the same bytes for the same comparison."""
-    require_matplotlib()
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError as error:
-        raise ConfigError("reports need the `plot` extra: pip install 'stream-al[plot]'") from error
+    require_extra()
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("stream_al.replay", "."),
         autoescape=True,
@@ -87,13 +99,14 @@ def _figures(comparison: Comparison) -> list[dict[str, Any]]:
     by_labels = {
         "title": "Accuracy by labels spent",
         "caption": "Share of right answers since the beginning, against labels asked for. "
-        "Higher and further left is better.",
+        "Higher and further left is better. The axis does not begin at zero.",
         "draw": draw_by_labels,
         "columns": ("labels", "accuracy"),
     }
     by_events = {
         "title": "Accuracy lately",
-        "caption": f"Share of right answers among the latest {window:,} events: what the model was worth then.",
+        "caption": f"Share of right answers among the latest {window:,} events: what the model was worth then. "
+        "The axis does not begin at zero.",
         "draw": draw_by_events,
         "columns": ("recent",),
     }

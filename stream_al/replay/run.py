@@ -86,14 +86,20 @@ def replay(
     return Outcome.measure(contender.name, contender.title, lines, truths, answered, notes)
 
 
-def _notes(contender: Contender, counts: dict[str, int], store: MemoryStore, answered: int) -> tuple[str, ...]:
+def _notes(
+    contender: Contender, counts: dict[str, int], store: MemoryStore, answered: int
+) -> tuple[str, ...]:
     """Return what the model refused; a model that refused everything is an error, not a result."""
     notes = []
     refused = [label.detail for label in store.received if label.outcome == "refused"]
     if refused and not answered:
-        raise ModelError(f"the model learned none of the {len(refused):,} labels: {refused[0]}; name another --model")
+        raise ModelError(
+            f"the model learned none of the {len(refused):,} labels: {refused[0]}; name another --model"
+        )
     if refused:
         notes.append(f"{contender.title}: {len(refused):,} labels could not be learned: {refused[0]}")
     if unscored := counts.get("dead:cannot-score", 0):
-        notes.append(f"{contender.title}: the model could not score {unscored:,} events; they are not measured")
+        notes.append(
+            f"{contender.title}: the model could not score {unscored:,} events; they are not measured"
+        )
     return tuple(notes)

@@ -62,8 +62,12 @@ class QueryStrategy(ABC):
         """Return the state after a query that somebody else put on this strategy's account."""
         return state
 
+    def rate(self) -> float:
+        """Return the share of events that is asked at most, in the long run; 1 where there is no bound."""
+        return 1.0
+
     def slack(self) -> float:
-        """Return by how many queries any window may exceed its budget; infinite where there is none."""
+        """Return by how many queries any window of n events may exceed ``rate()·n``; infinite without a bound."""
         return float("inf")
 
 

@@ -9,7 +9,7 @@ from stream_al.strategies.base import Decision, QueryStrategy, State, require_sh
 from stream_al.uncertainty import UTILITIES, Scores
 
 _STEP = 0.5
-"""How far, in log-odds, one event moves the threshold. 0.3 to 1 did best on electricity, weather, phishing."""
+"""How far, in log-odds, one event moves the threshold; 0.3 to 1 did best on electricity, weather, phishing."""
 _FURTHEST = 12.0
 """The log-odds stay within ±12, utilities from 6e-6 to 1 − 6e-6, so that no plateau takes long to leave."""
 
@@ -61,7 +61,7 @@ class Budgeted(QueryStrategy):
 
     def start(self) -> State:
         """Return (threshold in log-odds, tokens, debt)."""
-        return (0.0, self.burst / 2, 0.0)
+        return (0.0, self.burst / 2 if self.budget else 0.0, 0.0)
 
     def decide(self, scores: Scores, state: State, draw: float) -> tuple[Decision, State]:
         """Decide about one event; see `QueryStrategy.decide`."""
@@ -81,7 +81,9 @@ class Budgeted(QueryStrategy):
             reason = "cold-start"
         else:
             utility = UTILITIES[self.utility](scores)
-            worth = not utility <= threshold  # a utility that is NaN is worth asking about
+            if utility != utility:
+                utility = 1.0  # NaN: nothing is known, which is worth asking about
+            worth = utility > threshold
             # Aim at the budget when the bucket is half full, at more when fuller, at less when emptier.
             aim = budget * (0.5 + tokens / burst) if tokens > 0.0 else budget * 0.5
             level += _STEP * (worth - aim)
@@ -100,6 +102,10 @@ class Budgeted(QueryStrategy):
         """Add one query to the loan."""
         level, tokens, debt = state
         return (level, tokens, debt + 1.0)
+
+    def rate(self) -> float:
+        """Return the budget."""
+        return self.budget
 
     def slack(self) -> float:
         """Return the bound: a full bucket spent, and as much again that exploration may overdraw it."""

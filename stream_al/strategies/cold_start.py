@@ -64,6 +64,10 @@ class ColdStart(QueryStrategy):
         """Charge the query to ``then``."""
         return (state[0], *self.then.charge(state[1:]))
 
+    def rate(self) -> float:
+        """Return the rate of ``then``."""
+        return self.then.rate()
+
     def slack(self) -> float:
         """Return the slack of ``then``, and the cold start's own queries."""
         return self.then.slack() + self.examples

@@ -24,4 +24,7 @@ class Random(QueryStrategy):
     def decide(self, scores: Scores, state: State, draw: float) -> tuple[Decision, State]:
         """Decide about one event; see `QueryStrategy.decide`."""
         ask = draw < self.budget
-        return Decision(ask, 1.0 - scores.margin, None, self.budget, "random" if ask else "none"), state
+        utility = 1.0 - scores.margin
+        if utility != utility:
+            utility = 1.0  # NaN: nothing is known
+        return Decision(ask, utility, None, self.budget, "random" if ask else "none"), state

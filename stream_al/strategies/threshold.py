@@ -9,6 +9,8 @@ from stream_al.uncertainty import Scores, entropy
 
 
 def _decide(utility: float, threshold: float, explore: float, draw: float) -> Decision:
+    if utility != utility:
+        utility = 1.0  # NaN: nothing is known, which is worth asking about
     if utility > threshold:
         return Decision(True, utility, threshold, 1.0, "uncertain")
     if draw < explore:
@@ -109,6 +111,7 @@ class AnyOf(QueryStrategy):
     members: tuple[QueryStrategy, ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "members", tuple(self.members))
         if not self.members or any(member.start() != () for member in self.members):
             raise ValueError("members: give one or more fixed thresholds (LeastConfidence, Margin, Entropy)")
 

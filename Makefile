@@ -1,0 +1,54 @@
+# `make demo` and `make test` are all a newcomer needs: both install into .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help demo test test-fast lint types format docs bench clean
+
+help:
+	@echo "make demo       install, then stream a real data set through the real pipeline (no server)"
+	@echo "make test       install, then run all tests"
+	@echo "make test-fast  the tests that take seconds"
+	@echo "make lint       ruff, formatting too"
+	@echo "make types      mypy --strict"
+	@echo "make docs       write docs/cli.md and docs/records.schema.json from the code"
+	@echo "make bench      print the benchmark tables"
+	@echo "make clean      remove .venv and what the demo wrote"
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "stream_al needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/stream-al demo
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -n 2
+
+test-fast: $(INSTALLED)
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(INSTALLED)
+	$(BIN)/typer stream_al.cli.app utils docs --name stream-al --output docs/cli.md
+	$(BIN)/python -c "import json; from stream_al.records import json_schema; print(json.dumps(json_schema(), indent=1))" > docs/records.schema.json
+
+bench: $(INSTALLED)
+	$(BIN)/python benchmarks/speed.py
+
+clean:
+	rm -rf $(VENV) stream-al-demo

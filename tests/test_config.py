@@ -1,0 +1,193 @@
+"""Configuration: what is written is checked, and an error names file, key, value and what is allowed."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from datetime import timedelta
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from river import compose, forest, linear_model, multiclass
+
+from stream_al import AnyOf, Budgeted, ColdStart, ConfigError, Entropy, LeastConfidence, Margin, Random
+from stream_al.build import build_estimator, build_learner
+from stream_al.config import Config, load_config, stored_config
+
+
+def config_of(tmp_path: Path, text: str) -> Config:
+    path = tmp_path / "pipeline.toml"
+    path.write_text(text)
+    return load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[strategy]\nname = 'margn'", "[strategy] name = 'margn': must be one of 'budgeted', "),
+        ("[strategy]\nbudget = 2", "[strategy] budget = 2: Input should be less than or equal to 1"),
+        ("[strategy]\nbudgett = 0.1", "[strategy] budgett: no such key; there are name, budget, "),
+        ("[strategy.cold_start]\nrule = 'some'", "[strategy] cold_start.rule = 'some': must be one of 'all'"),
+        ("[strategy.cold_start]\nshar = 1", "[strategy] cold_start.shar: no such key; there are rule, examples, share"),
+        ("[events]\nfollow = 'maybe'", "[events] follow = 'maybe': "),
+        ("[sourc]\n", "[sourc]: no such key; there are model, strategy, events, "),
+        ("[strategy]\nthreshold = 0.2", "threshold: means nothing to 'budgeted', which takes budget, burst, "),
+        ("[strategy]\nname = 'any-of'", "any-of: give one or more of confidence, margin, entropy"),
+        ("[strategy]\nexplore = 0.5", "explore: 0.5 is more than the budget, 0.1"),
+        ("[labels]\nsource = 'file'", 'path: belongs to source = "file", and is needed there'),
+        ("[labels]\nquorum = 7", "max_answers: 5 is less than the quorum, 7"),
+        ("[labels]\nexpire_after = 'soon'", "[labels] expire_after = 'soon': "),
+        ("[model]\nuse = 'a.B'\nfile = 'm.py'", "file and use: give one of use (with args), steps, file"),
+        ("[run]\nuntil = 'later'", "[run] until = 'later': must be one of 'events-end', 'answered' or 'stopped'"),
+        ("not toml", "not TOML"),
+    ],
+)
+def test_a_mistake_is_named_with_file_key_value_and_remedy(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)) as caught:
+        config_of(tmp_path, text)
+    assert str(tmp_path / "pipeline.toml") in str(caught.value)
+
+
+def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config_of(tmp_path, "[strategy]\nbudget = 2\n[labels]\nquorum = 0\n[run]\nbatch_size = 'x'")
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file; `stream-al init` writes one"):
+        load_config(tmp_path / "none.toml")
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    config = config_of(
+        tmp_path,
+        "[events]\npath = 'in.csv'\n[store]\npath = 'a/b.db'\n[output]\nqueries = 'q.jsonl'\n[model]\nfile = 'm.py'",
+    )
+    assert config.events.path == str(tmp_path / "in.csv")
+    assert config.store.path == tmp_path / "a" / "b.db"
+    assert config.output.queries == tmp_path / "q.jsonl"
+    assert config.output.predictions is None
+    assert config.model.file == tmp_path / "m.py"
+
+
+@pytest.mark.parametrize("path", ["-", "river:ImageSegments"])
+def test_what_is_no_path_stays_what_it_is(tmp_path: Path, path: str) -> None:
+    assert config_of(tmp_path, f"[events]\npath = '{path}'").events.path == path
+
+
+def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAM_AL_STRATEGY__BUDGET", "0.25")
+    monkeypatch.setenv("STREAM_AL_STORE__PATH", "elsewhere.db")
+    config = config_of(tmp_path, "[strategy]\nbudget = 0.1\nburst = 5")
+    assert (config.strategy.budget, config.strategy.burst) == (0.25, 5)
+    assert config.store.path == tmp_path / "elsewhere.db"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", Budgeted()),
+        ("budget = 0.2\nutility = 'entropy'\nexplore = 0.05\nburst = 3", Budgeted(0.2, "entropy", 0.05, 3)),
+        ("name = 'random'\nbudget = 0.3", Random(0.3)),
+        ("name = 'margin'\nthreshold = 0.3\nexplore = 0.01", Margin(0.3, 0.01)),
+        ("name = 'least-confidence'", LeastConfidence()),
+        ("name = 'entropy'\nthreshold = 0.9", Entropy(0.9)),
+        ("name = 'any-of'\nmargin = 0.2\nconfidence = 0.7", AnyOf((LeastConfidence(0.7), Margin(0.2)))),
+    ],
+)
+def test_a_strategy_is_built_as_it_says(tmp_path: Path, text: str, expected: object) -> None:
+    config = config_of(tmp_path, f"[strategy]\n{text}\n[strategy.cold_start]\nexamples = 9")
+    assert config.strategy.build() == ColdStart(expected, examples=9)  # type: ignore[arg-type]
+    kept = stored_config(config.pipeline(), "x")
+    assert kept.strategy.build() == config.strategy.build()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("7d", timedelta(days=7)), ("1.5h", timedelta(minutes=90)), ("PT5M", timedelta(minutes=5))]
+)
+def test_durations(tmp_path: Path, text: str, expected: timedelta) -> None:
+    config = config_of(tmp_path, f"[labels]\nexpire_after = '{text}'")
+    assert config.labels.expire_after == expected
+    assert stored_config(config.pipeline(), "x").labels.expire_after == expected
+
+
+def test_models_by_import_path_with_nested_arguments(tmp_path: Path) -> None:
+    config = config_of(
+        tmp_path,
+        """
+        [model]
+        use = "river.multiclass.OneVsRestClassifier"
+        args = { classifier = { use = "river.linear_model.LogisticRegression", args = { l2 = 0.5 } } }
+        """,
+    )
+    model = build_estimator(config.model)
+    assert isinstance(model, multiclass.OneVsRestClassifier)
+    assert isinstance(model.classifier, linear_model.LogisticRegression)
+    assert model.classifier.l2 == 0.5
+
+
+def test_models_from_a_python_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from river import forest\n"
+        "class Mine(forest.ARFClassifier):\n    pass\n"
+        "def model():\n    return Mine(n_models=3, seed=1)\n"
+    )
+    config = config_of(tmp_path, "[model]\nfile = 'mine.py'")
+    learner = build_learner(config)
+    assert isinstance(learner.model._estimator, forest.ARFClassifier)
+    learner.model.load(learner.model.dump())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("use = 'river.nowhere.Nothing'", "use = 'river.nowhere.Nothing': cannot be imported"),
+        ("use = 'Nothing'", "use = 'Nothing': cannot be imported"),
+        ("use = 'river.forest.ARFClassifier'", "ARFClassifier has no seed"),
+        ("use = 'river.preprocessing.StandardScaler'", "StandardScaler is not a classifier"),
+        ("use = 'river.forest.ARFClassifier'\nargs = { trees = 3 }", "it takes n_models, "),
+        ("steps = [{ use = 'river.preprocessing.StandardScaler' }, { uses = 'x' }]", "steps[1]: "),
+        ("file = 'none.py'", "none.py': no such Python file"),
+        ("use = 'river.linear_model.LogisticRegression'\nclasses = ['a', 'b', 'c']", "'c' is a third class"),
+        ("classes = ['a', 1]", "classes = ['a', 1]: all must be of label_type 'str'"),
+    ],
+)
+def test_a_model_that_cannot_be_made_is_named(tmp_path: Path, text: str, message: str) -> None:
+    config = config_of(tmp_path, f"[model]\n{text}")
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        build_learner(config)
+
+
+def test_a_model_file_that_fails_says_why(tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text("1 / 0")
+    config = config_of(tmp_path, "[model]\nfile = 'bad.py'")
+    with pytest.raises(ConfigError, match="ZeroDivisionError"):
+        build_learner(config)
+
+
+def test_the_template_is_the_defaults_and_names_every_key(tmp_path: Path) -> None:
+    text = (files("stream_al.cli") / "template.toml").read_text("utf-8")
+    config = config_of(tmp_path, text)
+    assert isinstance(build_estimator(config.model), compose.Pipeline)
+    plain = config_of(tmp_path, "[events]\npath = 'events.csv'\n[store]\npath = 'pipeline.db'")
+    for section in Config.model_fields:
+        found, default = getattr(config, section), getattr(plain, section)
+        for key in type(found).model_fields:
+            assert re.search(rf"^(# )?(\[strategy\.)?{key}( =|\])", text, re.MULTILINE), f"[{section}] {key} is not told"
+            if key != "steps":
+                assert getattr(found, key) == getattr(default, key), f"[{section}] {key} is not the default"
+
+
+def test_the_template_with_all_comments_taken_off_is_toml(tmp_path: Path) -> None:
+    text = (files("stream_al.cli") / "template.toml").read_text("utf-8")
+    told = re.sub(r"^# (\w+ = )", r"\1", text, flags=re.MULTILINE)
+    content = tomllib.loads(told)
+    assert {"threshold", "explore"} <= content["strategy"].keys()
+
+
+@pytest.mark.parametrize("kept", [{}, {"model": {}}, {"model": {"use": 3}, "strategy": {}, "labels": {}, "run": {}}])
+def test_a_damaged_stored_configuration_is_a_config_error(kept: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=r"some\.db: "):
+        stored_config(kept, "some.db")
