@@ -46,7 +46,7 @@ MODELS: dict[str, Callable[[], Any]] = {
 
 
 def rows_of(source: EventSource, limit: int) -> list[LabelledRow]:
-    found = []
+    found: list[LabelledRow] = []
     while not source.exhausted and len(found) < limit:
         found += [row for row in source.read(1000, 0.0) if isinstance(row, LabelledRow)]
     return found[:limit]
@@ -117,7 +117,9 @@ def measure(make: Callable[[], Any], rows: list[LabelledRow], folder: Path) -> d
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, help="a CSV file (or .gz) of labelled events")
     parser.add_argument("--label-column", default="label")
     parser.add_argument("--events", type=int, default=40_000, help="how many to use at most")

@@ -11,7 +11,7 @@ from typing import Any
 
 from river import datasets
 
-from stream_al.codec import EventRow, event_from_fields
+from stream_al.codec import EventRow, event_from_fields, printable
 from stream_al.errors import RecordError, SourceError
 from stream_al.ports import LabelledRow, Position
 from stream_al.records import DeadLetter
@@ -68,7 +68,7 @@ class RiverEvents:
                     source="events",
                     position=place,
                     reason=error.reason,
-                    detail=error.detail,
+                    detail=printable(error.detail),
                     event_id=place,
                     record=repr(features),
                 )
@@ -88,11 +88,12 @@ def bundled() -> dict[str, type]:
     """Return the classification data sets that come with river, by name."""
     found = {}
     for name in datasets.__all__:
-        kind = getattr(datasets, name)
+        kind: Any = getattr(datasets, name)
         if isinstance(kind, type) and issubclass(kind, datasets.base.FileDataset):
             if issubclass(kind, datasets.base.RemoteDataset):
                 continue
-            if kind().task in (datasets.base.BINARY_CLF, datasets.base.MULTI_CLF):
+            made: Any = kind  # its constructor differs from that of its base
+            if made().task in (datasets.base.BINARY_CLF, datasets.base.MULTI_CLF):
                 found[name] = kind
     return found
 

@@ -69,7 +69,9 @@ def _make(spec: dict[str, Any], place: str) -> Any:
     try:
         kind = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ModelError(f"{prefix}use = {path!r}: cannot be imported ({error}); give module and class") from None
+        raise ModelError(
+            f"{prefix}use = {path!r}: cannot be imported ({error}); give module and class"
+        ) from None
     arguments = {k: _argument(v, f"{place}.args.{k}".lstrip(".")) for k, v in spec.get("args", {}).items()}
     try:
         return kind(**arguments)
@@ -98,7 +100,9 @@ def _from_file(path: Path) -> Any:
         spec.loader.exec_module(module)
         found = module.model
     except AttributeError:
-        raise ModelError(f"file = {str(path)!r}: defines no `model` (an estimator, or a function returning one)") from None
+        raise ModelError(
+            f"file = {str(path)!r}: defines no `model` (an estimator, or a function returning one)"
+        ) from None
     except Exception as error:
         raise ModelError(f"file = {str(path)!r}: {type(error).__name__}: {error}") from error
     return found() if inspect.isfunction(found) else found
@@ -113,4 +117,6 @@ def event_format(events: EventsConfig) -> str:
         return "csv"
     if events.path == "-" or {".jsonl", ".ndjson"} & set(suffixes):
         return "jsonl"
-    raise ConfigError(f'[events] path = {events.path!r}: not told by its name; set format to "csv" or "jsonl"')
+    raise ConfigError(
+        f'[events] path = {events.path!r}: not told by its name; set format to "csv" or "jsonl"'
+    )

@@ -28,7 +28,9 @@ from stream_al.strategies import (
 try:
     from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 except ImportError as error:  # pragma: no cover - depends on how it was installed
-    raise ConfigError("reading a configuration needs the `cli` extra: pip install 'stream-al[cli]'") from error
+    raise ConfigError(
+        "reading a configuration needs the `cli` extra: pip install 'stream-al[cli]'"
+    ) from error
 
 
 class _Section(BaseModel):
@@ -113,9 +115,20 @@ class StrategyConfig(_Section):
         if self.name == "random":
             return Random(self.budget)
         if self.name == "any-of":
-            kinds = ((LeastConfidence, self.confidence), (Margin, self.margin), (Entropy, self.entropy))
-            return AnyOf(tuple(kind(value, explore) for kind, value in kinds if value is not None))
-        kind = {"least-confidence": LeastConfidence, "margin": Margin, "entropy": Entropy}[self.name]
+            members: list[QueryStrategy] = []
+            if self.confidence is not None:
+                members.append(LeastConfidence(self.confidence, explore))
+            if self.margin is not None:
+                members.append(Margin(self.margin, explore))
+            if self.entropy is not None:
+                members.append(Entropy(self.entropy, explore))
+            return AnyOf(tuple(members))
+        thresholds: dict[str, type[LeastConfidence | Margin | Entropy]] = {
+            "least-confidence": LeastConfidence,
+            "margin": Margin,
+            "entropy": Entropy,
+        }
+        kind = thresholds[self.name]
         return kind(explore=explore) if self.threshold is None else kind(self.threshold, explore)
 
 
@@ -246,9 +259,13 @@ def stored_config(pipeline: dict[str, Any], name: str) -> Config:
             run=RunConfig(**pipeline["run"]),
         )
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{name}: the configuration kept: {x}" for x in _complaints(error))) from None
+        raise ConfigError(
+            "\n".join(f"{name}: the configuration kept: {x}" for x in _complaints(error))
+        ) from None
     except (KeyError, TypeError, AttributeError):
-        raise ConfigError(f"{name}: does not say which pipeline it is of; `stream-al run` makes stores that do") from None
+        raise ConfigError(
+            f"{name}: does not say which pipeline it is of; `stream-al run` makes stores that do"
+        ) from None
 
 
 def load_config(path: Path) -> Config:
@@ -281,7 +298,9 @@ def checked(content: dict[str, Any], name: str, base: Path = Path()) -> Config:
         "model": {"file": config.model.file},
     }
     changes: dict[str, Any] = {
-        section: getattr(config, section).model_copy(update={k: base / v for k, v in found.items() if v is not None})
+        section: getattr(config, section).model_copy(
+            update={k: base / v for k, v in found.items() if v is not None}
+        )
         for section, found in paths.items()
     }
     if config.events.path != "-" and not config.events.path.startswith("river:"):
@@ -312,7 +331,9 @@ def _keys(path: tuple[int | str, ...]) -> list[str]:
     kind: type[BaseModel] = Config
     for part in path:
         annotation = kind.model_fields[str(part)].annotation if str(part) in kind.model_fields else None
-        kinds = [k for k in (annotation, *get_args(annotation)) if isinstance(k, type) and issubclass(k, BaseModel)]
+        kinds = [
+            k for k in (annotation, *get_args(annotation)) if isinstance(k, type) and issubclass(k, BaseModel)
+        ]
         if not kinds:
             return []
         kind = kinds[0]

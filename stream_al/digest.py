@@ -52,14 +52,14 @@ def visit(thing: object, each: Callable[[object], None]) -> None:
 
 
 @contextmanager
-def deep_recursion() -> Iterator[None]:
+def deep_recursion(limit: int = 1_000_000) -> Iterator[None]:
     """Allow for structures as deep as a long-grown tree.
 
-    For recursion in Python only, whose frames CPython ≥ 3.11 keeps on the heap: recursion in C would run out
-    of stack long before.
+    The default is for recursion in Python only, whose frames CPython ≥ 3.11 keeps on the heap: recursion in C
+    would run out of stack long before.
     """
     before = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(before, 1_000_000))
+    sys.setrecursionlimit(max(before, limit))
     try:
         yield
     finally:
@@ -82,10 +82,19 @@ def state_of(thing: object) -> Any:
 
 
 def _kept(thing: object, attributes: Any) -> Any:
-    if isinstance(thing, Distribution | Pipeline) and isinstance(attributes, dict):
-        left_out = PIPELINE_CACHES if isinstance(thing, Pipeline) else ("_rng",)
+    kind: Any = type(thing)
+    left_out = _left_out(kind)
+    if left_out and isinstance(attributes, dict):
         return {name: value for name, value in attributes.items() if name not in left_out}
     return attributes
+
+
+@functools.cache
+def _left_out(kind: Any) -> frozenset[str]:
+    # By class: River's wrappers and pipelines pass `isinstance` for what they contain.
+    if issubclass(kind, Pipeline):
+        return PIPELINE_CACHES
+    return frozenset({"_rng"}) if issubclass(kind, Distribution) else frozenset()
 
 
 # What has no parts is encoded in place, each so that its end is known; the rest by the digest of its parts.
@@ -114,7 +123,7 @@ class _Walk:
         self._above: dict[int, int] = {}
 
     def of(self, thing: Any) -> bytes:
-        kind = type(thing)
+        kind: Any = type(thing)
         atom = _ATOMS.get(kind)
         if atom is not None:
             return atom(thing)
@@ -160,24 +169,27 @@ class _Walk:
 
     def _others(self, thing: Any, kind: type, parts: list[bytes]) -> bytes:
         """Collect the parts of what is rarer; return the name they are digested under."""
-        if isinstance(thing, type | types.FunctionType | types.BuiltinFunctionType):
-            parts.append(f"{thing.__module__}.{thing.__qualname__}".encode())
-            return b"name"
-        if isinstance(thing, np.ndarray) and thing.dtype != object:
+        if isinstance(thing, types.MethodType):
+            state: Any = (thing.__func__, thing.__self__)
+        elif isinstance(thing, type | types.FunctionType | types.BuiltinFunctionType):
+            owner = getattr(thing, "__self__", None)
+            if owner is None or isinstance(owner, type | types.ModuleType):
+                parts.append(f"{thing.__module__}.{thing.__qualname__}".encode())
+                return b"name"
+            state = (thing.__qualname__, owner)  # `pattern.findall`
+        elif isinstance(thing, np.ndarray) and thing.dtype != object:
             parts += (_sized(b"", f"{thing.dtype.str}{thing.shape}".encode()), thing.tobytes())
             return b"array"
-        if isinstance(thing, np.generic):
+        elif isinstance(thing, np.generic):
             parts += (_sized(b"", thing.dtype.str.encode()), thing.tobytes())
             return b"scalar"
-        if kind is set or kind is frozenset:
+        elif kind is set or kind is frozenset:
             for part in thing:
                 parts.append(self.of(part))
             parts.sort()
             return kind.__name__.encode()
-        if isinstance(thing, Random):
-            state: Any = thing.getstate()
-        elif isinstance(thing, types.MethodType):
-            state = (thing.__func__, thing.__self__)
+        elif isinstance(thing, Random):
+            state = thing.getstate()
         elif isinstance(thing, functools.partial):
             state = (thing.func, thing.args, thing.keywords)
         else:
@@ -187,7 +199,7 @@ class _Walk:
 
 
 @functools.cache
-def _is_plain(kind: type) -> bool:
+def _is_plain(kind: Any) -> bool:
     """Whether an object of this class is its attributes and nothing else."""
     return (
         kind.__reduce_ex__ is object.__reduce_ex__
@@ -200,5 +212,5 @@ def _is_plain(kind: type) -> bool:
 
 
 @functools.cache
-def _name_of(kind: type) -> bytes:
+def _name_of(kind: Any) -> bytes:
     return f"{kind.__module__}.{kind.__qualname__}".encode()

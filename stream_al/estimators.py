@@ -79,13 +79,18 @@ def check(estimator: object) -> bool:
         last = next(reversed(last.steps.values()), None)
     if not isinstance(last, base.Classifier):
         raise ModelError(
-            f"{type(last).__name__} is not a classifier; give a river.base.Classifier or a pipeline ending in one"
+            f"{type(last).__name__} is not a classifier; "
+            "give a river.base.Classifier or a pipeline ending in one"
         )
     unseeded: dict[str, None] = {}
-    for part in _parts(estimator):
-        _refuse_unusable(part)
-        if getattr(part, "seed", 0) is None and not type(part).__module__.startswith("river.proba"):
-            unseeded[type(part).__name__] = None
+
+    def look_at(part: object) -> None:
+        if not isinstance(part, type):
+            _refuse_unusable(part)
+            if getattr(part, "seed", 0) is None and not type(part).__module__.startswith("river.proba"):
+                unseeded[type(part).__name__] = None
+
+    visit(estimator, look_at)
     if unseeded:
         raise ModelError(
             f"{', '.join(unseeded)} has no seed, so no two runs would agree; give it one, for example seed=1"
@@ -94,31 +99,26 @@ def check(estimator: object) -> bool:
 
 
 def _refuse_unusable(part: object) -> None:
-    kind = type(part)
+    kind: Any = type(part)
     if kind.__module__.startswith("river."):
         for ancestor in kind.__mro__:
             if ancestor.__name__ in UNUSABLE and ancestor.__module__.startswith("river."):
                 raise ModelError(f"{kind.__name__} cannot be used: it {UNUSABLE[ancestor.__name__]}")
-    if isinstance(part, base.Classifier) and kind.predict_proba_one is base.Classifier.predict_proba_one:
+    if issubclass(kind, base.Classifier) and kind.predict_proba_one is base.Classifier.predict_proba_one:
         raise ModelError(f"{kind.__name__} gives no probabilities, so nothing can be asked by uncertainty")
-    if isinstance(part, neighbors.KNNClassifier) and part.cleanup_every:
-        raise ModelError("KNNClassifier with cleanup_every fails at every clean-up (River 0.26.1); leave it at 0")
+    if issubclass(kind, neighbors.KNNClassifier) and vars(part)["cleanup_every"]:
+        raise ModelError(
+            "KNNClassifier with cleanup_every fails at every clean-up (River 0.26.1); leave it at 0"
+        )
 
 
 def _multiclass(classifier: Any) -> bool:
-    if isinstance(classifier, compose.Pipeline):
+    if type(classifier) is compose.Pipeline:
         return _multiclass(next(reversed(classifier.steps.values())))
-    if isinstance(classifier, ensemble.StackingClassifier):  # River asks the one that decides only
+    if type(classifier) is ensemble.StackingClassifier:  # River asks the one that decides only
         return all(_multiclass(member) for member in (*classifier, classifier.meta_classifier))
     answer = classifier._multiclass
     return bool(answer() if callable(answer) else answer)  # SuccessiveHalvingClassifier forgot `@property`
-
-
-def _parts(estimator: object) -> Iterator[object]:
-    """Return the instances of River's and the user's classes that an estimator is made of."""
-    found: list[object] = []
-    visit(estimator, found.append)
-    return (part for part in found if not isinstance(part, type))
 
 
 # ── what is given a subclass ─────────────────────────────────────────────────────────────────────────
@@ -129,16 +129,18 @@ def steadied(estimator: Any) -> Any:
 
     Changes ``estimator``, which must be the model's own copy, and returns it.
     """
-    parts = list(_parts(estimator))
+    parts: list[Any] = []
+    visit(estimator, parts.append)
     simple = _names_are_known(parts)
     for part in parts:
-        if (ordered := ORDERED.get(type(part))) is not None:
-            part.__class__ = ordered  # type: ignore[assignment]
+        kind = type(part)
+        if (ordered := ORDERED.get(kind)) is not None:
+            part.__class__ = ordered
             for name in ordered.sets:
                 part.__dict__[name] = SortedSet(part.__dict__[name])
-        elif not (simple and isinstance(part, _KEEPS_NAMES)) and (pure := PURE.get(type(part))) is not None:
-            part.__class__ = pure  # type: ignore[assignment]
-        if isinstance(part, preprocessing.OneHotEncoder) and part.categories:
+        elif not (simple and kind in _KEEPS_NAMES) and (pure := PURE.get(kind)) is not None:
+            part.__class__ = pure
+        elif kind is preprocessing.OneHotEncoder and part.categories:
             part._zero_dict = dict(sorted(part._zero_dict.items()))  # came out of the user's sets
     return estimator
 
@@ -147,9 +149,11 @@ def _names_are_known(parts: list[object]) -> bool:
     """Whether every part has learned every name it will be asked about: one classifier behind steps that keep
     names. A member of an ensemble may have skipped the examples that had them.
     """  # noqa: D205
-    classifiers = sum(isinstance(part, base.Classifier) for part in parts)
-    transformers = (part for part in parts if isinstance(part, base.Transformer))
-    return classifiers == 1 and all(isinstance(part, _KEEPS_NAMES) for part in transformers)
+    kinds = [type(part) for part in parts]
+    transformers = (kind for kind in kinds if issubclass(kind, base.BaseTransformer))
+    return sum(issubclass(kind, base.Classifier) for kind in kinds) == 1 and all(
+        kind in _KEEPS_NAMES for kind in transformers
+    )
 
 
 class SortedSet(set[Any]):
@@ -177,14 +181,16 @@ def _ordered(parent: type, *sets: str) -> type:
 
 
 def _pure(parent: type, method: str, *, stores: Iterable[str], rng: str = "") -> type:
-    """Return a subclass that forgets, after ``method``, what its dictionaries gained and its generator drew."""
+    """Return a subclass that forgets, after ``method``, what it stored and what its generator drew."""
     original: Callable[..., Any] = getattr(parent, method)
     attributes = tuple(stores)
 
     @functools.wraps(original)
     def call(self: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
         dictionaries = [getattr(self, name) for name in attributes]
-        dictionaries += [d for outer in dictionaries for d in outer.values() if type(d) is collections.defaultdict]
+        dictionaries += [
+            d for outer in dictionaries for d in outer.values() if type(d) is collections.defaultdict
+        ]
         sizes = [len(dictionary) for dictionary in dictionaries]
         generator = functools.reduce(_attribute, rng.split("."), self) if rng else None
         drawn = _state_of(generator)
@@ -200,7 +206,7 @@ def _pure(parent: type, method: str, *, stores: Iterable[str], rng: str = "") ->
 
 
 def _silent(parent: type) -> type:
-    """Return a subclass that knows nothing until it has learned; River's sets itself up at the first question."""
+    """Return a subclass that knows nothing until it has learned; River's sets itself up when asked."""
 
     def predict_proba_one(self: Any, x: Any, **kwargs: Any) -> Any:
         return parent.predict_proba_one(self, x, **kwargs) if self.models else {}  # type: ignore[attr-defined]
@@ -242,7 +248,9 @@ ORDERED: Final[dict[type, Any]] = {
 }
 
 PURE: Final[dict[type, type]] = {
-    preprocessing.StandardScaler: _pure(preprocessing.StandardScaler, "transform_one", stores=("means", "vars")),
+    preprocessing.StandardScaler: _pure(
+        preprocessing.StandardScaler, "transform_one", stores=("means", "vars")
+    ),
     preprocessing.MinMaxScaler: _pure(preprocessing.MinMaxScaler, "transform_one", stores=("min", "max")),
     preprocessing.MaxAbsScaler: _pure(preprocessing.MaxAbsScaler, "transform_one", stores=("abs_max",)),
     preprocessing.RobustScaler: _pure(preprocessing.RobustScaler, "transform_one", stores=("median", "iqr")),
@@ -274,7 +282,9 @@ PURE: Final[dict[type, type]] = {
         )
     },
     **{
-        parent: _pure(parent, "predict_proba_one", stores=("weights", "latents"), rng="latent_initializer._rng")
+        parent: _pure(
+            parent, "predict_proba_one", stores=("weights", "latents"), rng="latent_initializer._rng"
+        )
         for parent in (facto.FFMClassifier, facto.FMClassifier, facto.HOFMClassifier)
     },
     facto.FwFMClassifier: _pure(
@@ -293,6 +303,12 @@ globals().update({kind.__name__: kind for kind in (*ORDERED.values(), *PURE.valu
 # ── the two that no subclass reaches ─────────────────────────────────────────────────────────────────
 
 
+def _peek(self: Any, att_val: Any, target_val: Any) -> Any:
+    if target_val not in self._att_dist_per_class:  # which River would note down, while scoring
+        return 0.0
+    return _cond_proba(self, att_val, target_val)
+
+
 def _best_of_sorted(self: Any, *args: Any, **kwargs: Any) -> Any:
     values = self._att_values
     self._att_values = sorted(values, key=_by_type)
@@ -303,9 +319,13 @@ def _best_of_sorted(self: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 # River's trees and metrics make these by name wherever they need one, and go through sets of text: of two
-# equally good splits the first wins, and sums of floats depend on their order. Sorting changes nothing else,
-# so River used beside stream_al in the same process is not harmed.
-_best_split: Final = NominalSplitterClassif.best_evaluated_split_suggestion
-NominalSplitterClassif.best_evaluated_split_suggestion = _best_of_sorted
-_classes_of: Final = ConfusionMatrix.classes.fget
-ConfusionMatrix.classes = property(lambda self: sorted(_classes_of(self), key=_by_type))
+# equally good splits the first wins, and sums of floats depend on their order. Nothing else changes, so River
+# used beside stream_al in the same process is not harmed.
+_splitter: Any = NominalSplitterClassif
+_confusion: Any = ConfusionMatrix
+_best_split: Final = _splitter.best_evaluated_split_suggestion
+_cond_proba: Final = _splitter.cond_proba
+_classes_of: Final = _confusion.classes.fget
+_splitter.best_evaluated_split_suggestion = _best_of_sorted
+_splitter.cond_proba = _peek
+_confusion.classes = property(lambda matrix: sorted(_classes_of(matrix), key=_by_type))

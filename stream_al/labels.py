@@ -291,8 +291,8 @@ class LabelDesk:
         closed = self._closed.get(label.event_id)
         if closed is None:
             detail = (
-                "no query of this event is known: it was never asked about, or so long ago that it was forgotten; "
-                "check the event_id"
+                "no query of this event is known: it was never asked about, or so long ago that it was "
+                "forgotten; check the event_id"
             )
             return _settle(vote, "unknown-event", detail)
         status, example = closed.state.status, closed.state.example

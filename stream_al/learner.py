@@ -111,7 +111,9 @@ class ActiveLearner:
         if self.desk.expires:
             settled = self.desk.advance(self.events, event.timestamp)
         (ask, utility, threshold, propensity, reason), state = self.strategy.decide(
-            scores, self.state, self._draw(event_id)  # type: ignore[arg-type]
+            scores,
+            self.state,
+            self._draw(event_id),  # type: ignore[arg-type]
         )
         blocked = self.desk.blocks(event_id, utility)  # type: ignore[arg-type]
         if blocked is None:
@@ -120,7 +122,9 @@ class ActiveLearner:
             ask, propensity, reason = False, 0.0, blocked
         query = None
         if ask:
-            query = self._query(event, scores.probabilities, scores.label, utility, threshold, propensity, reason)
+            query = self._query(
+                event, scores.probabilities, scores.label, utility, threshold, propensity, reason
+            )
             settled = settled + self.desk.ask(query)
         prediction = PredictionRow(
             event_id,  # type: ignore[arg-type]
@@ -211,7 +215,9 @@ class ActiveLearner:
         """
         parts = snapshot.split(b"\n", 2)
         if not snapshot.startswith(_MAGIC) or len(parts) < 3:
-            raise SnapshotError("this is no snapshot of a learner; give what ActiveLearner.snapshot() returned")
+            raise SnapshotError(
+                "this is no snapshot of a learner; give what ActiveLearner.snapshot() returned"
+            )
         self.model.load(parts[2])
         head = json.loads(parts[1])
         self.resume(

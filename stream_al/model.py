@@ -6,20 +6,23 @@ import json
 import math
 import platform
 from collections.abc import Iterable, Mapping
+from hashlib import blake2b
 from typing import Any, Final
 
 import numpy as np
-import river
 from river import base
+from river.__version__ import __version__ as river_version
 from river.compose import Pipeline
 
-from stream_al.digest import digest, visit
+from stream_al.digest import deep_recursion, digest
 from stream_al.errors import ModelError, RecordError, SnapshotError
+from stream_al.estimators import check, steadied
 from stream_al.records import ClassLabel, Example, Features
 from stream_al.snapshot import dump_estimator, globals_of, load_estimator
 from stream_al.uncertainty import Scores, scores
 
 _MAGIC: Final = b"stream_al snapshot 1\n"
+_DEPTH: Final = 5000  # how deep the caller stands must not decide what can be learned
 LABEL_TYPES: Final[Mapping[str, type]] = {"str": str, "int": int, "bool": bool}
 
 
@@ -68,7 +71,7 @@ class Model:
         label_type: str | None = None,
         checkpoint_every: int = 1000,
     ) -> None:
-        self._binary = _check(estimator)
+        self._binary = check(estimator)
         declared = tuple(classes)
         if declared:
             label_type = label_type or type(declared[0]).__name__
@@ -82,17 +85,20 @@ class Model:
             raise ModelError(f"checkpoint_every = {checkpoint_every!r}: must be at least 1")
         self._declared = frozenset(declared)
         self._every = checkpoint_every
-        self._allowed = globals_of(estimator)
         self._origin = digest((estimator, sorted(map(repr, declared)), label_type))
-        self._estimator: Any = load_estimator(dump_estimator(estimator), self._allowed)
+        own = steadied(load_estimator(dump_estimator(estimator), globals_of(estimator)))
+        self._estimator: Any = own
+        self._allowed = globals_of(estimator) | globals_of(own)
         self.version = 0
         self.label_type: str | None = label_type
         self.unknown_features = 0
         """How often a feature was left out of scoring because no learned example had it."""
         self._names: tuple[str, ...] = ()
+        self._known: frozenset[str] = frozenset()
         self._seen: tuple[ClassLabel, ...] = ()  # in the order of arrival
         self._classes: tuple[ClassLabel, ...] = ()  # sorted
         self._native: dict[ClassLabel, bool] = {}
+        self._pair: tuple[ClassLabel, ClassLabel, bool] | None = None  # and what the first is to River
         self._tail: list[Example] = []
         self._checkpoint, self._checkpointed = self._pack(), 0
 
@@ -111,35 +117,54 @@ class Model:
         RecordError
             When the estimator cannot score these features (text where it needs numbers, say).
         """
-        if not self.version:
-            return Scores({}, None, 0.0, 0.0, 0, 0)
-        known = {name: features[name] for name in self._names if name in features}
-        if len(known) < len(features):
-            self.unknown_features += len(features) - len(known)
+        if not self._classes:
+            return Scores({}, None, 0.0, 0.0, self.version, 0)
+        known = dict(features) if tuple(features) == self._names else self._canonical(features)
         try:
-            probabilities = self._estimator.predict_proba_one(known)
-        except Exception as error:
+            answer = self._estimator.predict_proba_one(known)
+            if self._pair is not None:
+                return self._one_of_two(answer)
+            return self._ranked(answer)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a panic in River's Rust is no Exception
             raise RecordError(
                 "cannot-score",
                 f"features: the model cannot score them ({type(error).__name__}: {error}); "
                 "give the types the model was taught with",
             ) from error
-        if self._binary:
-            probabilities = self._named(probabilities)
-        classes = self._classes
-        if tuple(probabilities) != classes:
-            probabilities = {c: probabilities[c] for c in sorted(probabilities)}
-        total = sum(probabilities.values())
-        if not 0.999999 < total < 1.000001 or type(total) is not float:
-            probabilities = _mended(probabilities)
-        return scores(probabilities, self.version, len(classes))
 
-    def _named(self, probabilities: Mapping[bool, float]) -> Mapping[Any, float]:
+    def _canonical(self, features: Features) -> dict[str, Any]:
+        """Return the features that examples had, in sorted order; count the others."""
+        if len(self._names) <= 2 * len(features):
+            known = {name: features[name] for name in self._names if name in features}
+        else:  # many names, few of them in each event
+            known = {name: features[name] for name in sorted(self._known.intersection(features))}
+        self.unknown_features += len(features) - len(known)
+        return known
+
+    def _ranked(self, answer: Mapping[Any, float]) -> Scores:
         classes = self._classes
-        if len(classes) < 2:
-            return dict.fromkeys(classes, 1.0)
-        native = self._native
-        return {classes[0]: probabilities[native[classes[0]]], classes[1]: probabilities[native[classes[1]]]}
+        if self._binary:
+            answer = {classes[0]: 1.0}
+        elif tuple(answer) != classes:
+            answer = _in_order(answer, classes)
+        found = scores(answer, self.version, len(classes))
+        total = sum(answer.values())
+        if not (0.999999 < total < 1.000001 and found.confidence <= 1.0 and _floats(total, found.confidence)):
+            return scores(_mended(answer), self.version, len(classes))
+        return found
+
+    def _one_of_two(self, answer: Mapping[bool, float]) -> Scores:
+        """Give the two booleans of a two-class model their names; the path of every event, so spelled out."""
+        first, second, native = self._pair  # type: ignore[misc]
+        one, other = answer.get(native, 0.0), answer.get(not native, 0.0)
+        total = one + other
+        if not (0.999999 < total < 1.000001 and 0.0 <= one <= 1.0 >= other >= 0.0 and _floats(one, other)):
+            return scores(_mended({first: one, second: other}), self.version, 2)
+        if one >= other:
+            return Scores({first: one, second: other}, first, one, one - other, self.version, 2)
+        return Scores({first: one, second: other}, second, other, other - one, self.version, 2)
 
     # ── learning ─────────────────────────────────────────────────────────────────────────────────
 
@@ -154,7 +179,9 @@ class Model:
             )
         if self._declared and label not in self._declared:
             allowed = ", ".join(map(repr, sorted(self._declared)))
-            raise RecordError("unknown-class", f"label: {label!r} is not one of the configured classes {allowed}")
+            raise RecordError(
+                "unknown-class", f"label: {label!r} is not one of the configured classes {allowed}"
+            )
         if self._binary and len(self._seen) == 2 and label not in self._seen:
             raise RecordError("third-class", _third_class(self._estimator, label))
 
@@ -176,10 +203,13 @@ class Model:
             refused = error.detail
         else:
             try:
-                self._learn(example)
-            except Exception as error:
-                refused = f"the model cannot learn it ({type(error).__name__}: {error})"
+                with deep_recursion(_DEPTH):
+                    self._learn(example)
+            except BaseException as error:  # a panic in River's Rust is no Exception
                 self._undo()
+                if isinstance(error, KeyboardInterrupt | SystemExit):
+                    raise
+                refused = f"the model cannot learn it ({type(error).__name__}: {error})"
         self.version += 1
         if refused is None:
             self._tail.append(example)
@@ -196,10 +226,13 @@ class Model:
             self._estimator.learn_one(features, target)
         else:
             self._estimator.learn_one(features, target, w=example.weight)
-        if not features.keys() <= set(self._names):
-            self._names = tuple(sorted({*self._names, *features}))
+        if not self._known.issuperset(features):
+            self._know(self._known.union(features))
         if label not in self._seen:
             self._remember(label)
+
+    def _know(self, names: frozenset[str]) -> None:
+        self._known, self._names = names, tuple(sorted(names))
 
     def _booleans(self, label: ClassLabel) -> bool:
         """Map a class to what two-class models learn: 0, 1 and booleans to themselves, others by arrival."""
@@ -215,13 +248,18 @@ class Model:
         self.label_type = type(label).__name__
         self._seen = (*self._seen, label)
         self._classes = tuple(sorted(self._seen))
+        if len(self._native) == 2:
+            self._pair = (*self._classes, self._native[self._classes[0]])  # type: ignore[assignment]
 
     def _undo(self) -> None:
         version, unknown, tail = self.version, self.unknown_features, list(self._tail)
         self._unpack(self._checkpoint)
-        for example in tail:
-            self._learn(example)
-        self._tail, self.version, self.unknown_features = tail, version, unknown
+        with deep_recursion(_DEPTH):
+            for example in tail:
+                self._learn(example)
+        self.version, self.unknown_features, self._tail = version, unknown, []
+        if tail:  # so that many bad examples in a row do not each fold the same good ones again
+            self._checkpoint, self._checkpointed = self._pack(), version
 
     # ── state ────────────────────────────────────────────────────────────────────────────────────
 
@@ -256,9 +294,11 @@ class Model:
             self._unpack(snapshot)
             if self.digest() != read_header(snapshot)["digest"]:
                 raise SnapshotError("the snapshot is corrupt: its state does not have the digest it names")
-        except SnapshotError:
+        except BaseException as error:
             self.__dict__.update(before)
-            raise
+            if not isinstance(error, Exception) or isinstance(error, SnapshotError):
+                raise
+            raise SnapshotError(f"the snapshot is corrupt: {type(error).__name__}: {error}") from error
         self._checkpoint, self._checkpointed = snapshot, self.version
 
     def _pack(self) -> bytes:
@@ -271,18 +311,24 @@ class Model:
             "label_type": self.label_type,
             "digest": self.digest(),
         }
-        return _MAGIC + json.dumps(header).encode() + b"\n" + dump_estimator(self._estimator)
+        content = json.dumps(header).encode() + b"\n" + dump_estimator(self._estimator)
+        return _MAGIC + _checksum(content) + b"\n" + content
 
     def _unpack(self, snapshot: bytes) -> None:
         header = self._header(snapshot)
-        estimator = load_estimator(snapshot.split(b"\n", 2)[2], self._allowed)
+        _, checksum, content = snapshot.split(b"\n", 2)
+        if _checksum(content) != checksum:
+            raise SnapshotError(
+                "the snapshot is corrupt: its bytes are not those written; refold from the log"
+            )
+        estimator = load_estimator(content.split(b"\n", 1)[1], self._allowed)
         self._estimator = estimator
         self.version = header["version"]
-        self.label_type = header["label_type"]
-        self._names = tuple(header["names"])
-        self._seen, self._classes, self._native = (), (), {}
+        self._know(frozenset(header["names"]))
+        self._seen, self._classes, self._native, self._pair = (), (), {}, None
         for label in header["seen"]:
             self._remember(label)
+        self.label_type = header["label_type"]
         self._tail = []
 
     def _header(self, snapshot: bytes) -> dict[str, Any]:
@@ -291,7 +337,8 @@ class Model:
             if header.get(name) != value:
                 what = "model or configuration" if name == "origin" else f"version of {name}"
                 raise SnapshotError(
-                    f"the snapshot is of another {what} ({header.get(name)}, here {value}); refold from the log"
+                    f"the snapshot is of another {what} ({header.get(name)}, here {value}); "
+                    "refold from the log"
                 )
         return header
 
@@ -305,7 +352,7 @@ def read_header(snapshot: bytes) -> dict[str, Any]:
         When it is no snapshot.
     """
     try:
-        header = json.loads(snapshot.split(b"\n", 2)[1]) if snapshot.startswith(_MAGIC) else None
+        header = json.loads(snapshot.split(b"\n", 3)[2]) if snapshot.startswith(_MAGIC) else None
     except (ValueError, IndexError):
         header = None
     wanted = {"version": int, "digest": str, "names": list, "seen": list}
@@ -314,41 +361,19 @@ def read_header(snapshot: bytes) -> dict[str, Any]:
     return header
 
 
+def _checksum(content: bytes) -> bytes:
+    return blake2b(content, digest_size=16).hexdigest().encode()
+
+
 def _environment() -> dict[str, str]:
     major, minor, _ = platform.python_version_tuple()
-    return {"river": river.__version__, "numpy": np.__version__, "python": f"{major}.{minor}"}
-
-
-def _check(estimator: object) -> bool:
-    """Refuse what cannot be a model; return whether it knows only two classes."""
-    last = estimator
-    while isinstance(last, Pipeline):
-        last = next(reversed(last.steps.values()), None)
-    if not isinstance(last, base.Classifier):
-        raise ModelError(
-            f"{type(last).__name__} is not a classifier; give a river.base.Classifier or a pipeline ending in one"
-        )
-    if type(last).predict_proba_one is base.Classifier.predict_proba_one:
-        raise ModelError(f"{type(last).__name__} gives no probabilities, so nothing can be asked by uncertainty")
-    unseeded: list[str] = []
-
-    def note(thing: object) -> None:
-        module = type(thing).__module__
-        if module.startswith("river.") and not module.startswith("river.proba") and not isinstance(thing, type):
-            seed = getattr(thing, "seed", 0)
-            if seed is None and type(thing).__name__ not in unseeded:
-                unseeded.append(type(thing).__name__)
-
-    visit(estimator, note)
-    if unseeded:
-        raise ModelError(
-            f"{', '.join(unseeded)} has no seed, so no two runs would agree; give it one, for example seed=1"
-        )
-    return not last._multiclass
+    return {"river": river_version, "numpy": np.__version__, "python": f"{major}.{minor}"}
 
 
 def _third_class(estimator: object, label: ClassLabel) -> str:
     name = type(estimator).__name__
+    if isinstance(estimator, Pipeline):
+        name = " | ".join(estimator.steps)
     return (
         f"label: {label!r} is a third class, and {name} knows two; use river.multiclass.OneVsRestClassifier "
         "around it, or river.linear_model.SoftmaxRegression"
@@ -359,12 +384,21 @@ def _as_type(label: ClassLabel, kind: str) -> str:
     return {"str": f'"{label}"', "int": "a JSON integer without quotes", "bool": "true or false"}[kind]
 
 
+def _floats(one: object, other: object) -> bool:
+    return type(one) is float and type(other) is float
+
+
+def _in_order(answer: Mapping[Any, float], classes: tuple[ClassLabel, ...]) -> dict[Any, float]:
+    """Return the probabilities of all classes learned, sorted; of none, when the model gave none."""
+    return {label: answer.get(label, 0.0) for label in sorted({*classes, *answer})} if answer else {}
+
+
 def _mended(probabilities: Mapping[Any, float]) -> dict[Any, float]:
     """Make floats that sum to one; nothing at all, which is complete doubt, of what cannot be."""
     values = {label: float(probability) for label, probability in probabilities.items()}
     total = sum(values.values())
-    if not all(math.isfinite(p) and p >= 0.0 for p in values.values()) or total <= 0.0:
+    if not all(math.isfinite(p) and p >= 0.0 for p in values.values()) or not 0.0 < total < math.inf:
         return {}
-    if 0.999999 < total < 1.000001:
+    if 0.999999 < total < 1.000001 and max(values.values()) <= 1.0:
         return values
     return {label: probability / total for label, probability in values.items()}

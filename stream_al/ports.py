@@ -157,7 +157,10 @@ class Batch:
         """Return the lines each output stream grows by."""
         letters = [letter.to_json() for _, letter in self.dead_letters]
         streams = (self.predictions, self.queries, letters)
-        return {name: b"".join(line + b"\n" for line in lines) for name, lines in zip(OUTPUTS, streams, strict=True)}
+        return {
+            name: b"".join(line + b"\n" for line in lines)
+            for name, lines in zip(OUTPUTS, streams, strict=True)
+        }
 
 
 class Recovered(NamedTuple):

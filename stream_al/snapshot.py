@@ -38,7 +38,7 @@ and addresses."""
 _GLOBALS: Final = frozenset(
     {
         *(f"builtins.{name}" for name in ("bool", "complex", "dict", "float", "frozenset", "int", "list")),
-        *(f"builtins.{name}" for name in ("object", "set", "str", "tuple")),
+        *(f"builtins.{name}" for name in ("object", "range", "set", "str", "tuple")),
         "collections.Counter",
         "collections.OrderedDict",
         "collections.defaultdict",
@@ -61,9 +61,12 @@ _GLOBALS: Final = frozenset(
         "numpy.random._pickle.__generator_ctor",
         "numpy.random._pickle.__randomstate_ctor",
         "numpy.random.bit_generator.SeedSequence",
+        "operator.itemgetter",
         "random.Random",
+        "river._river_rust.vectordict.euclidean_distance_tuple",
         "stream_al.estimators.SortedSet",
         "stream_al.snapshot.bind",
+        "stream_al.snapshot.text_method",
     }
 )
 
@@ -73,7 +76,9 @@ def globals_of(estimator: object) -> frozenset[str]:
     names: set[str] = set()
 
     def note(thing: object) -> None:
-        named = thing if isinstance(thing, type | types.FunctionType) else type(thing)
+        named = (
+            thing if isinstance(thing, type | types.FunctionType | types.BuiltinFunctionType) else type(thing)
+        )
         names.add(f"{named.__module__}.{named.__qualname__}")
 
     visit(estimator, note)
@@ -85,17 +90,27 @@ def bind(function: Callable[..., Any], owner: object) -> types.MethodType:
     return types.MethodType(function, owner)
 
 
+def text_method(name: str) -> Callable[..., str]:
+    """Return a method of `str`, one of those that preprocess text."""
+    if name not in ("casefold", "lower", "strip", "title", "upper"):
+        raise ValueError(f"str.{name} is not on the list of what may be loaded")
+    return getattr(str, name)  # type: ignore[no-any-return]
+
+
 class _Pickler(pickle.Pickler):
     """Leaves out what `stream_al.digest` leaves out; forests shrink more than tenfold by it."""
 
     def reducer_override(self, thing: Any) -> Any:
-        if isinstance(thing, types.MethodType):
+        kind: Any = type(thing)
+        if kind is types.MethodType:
             # Left to itself pickle would call `getattr`, which must not be allowed to anyone.
             return bind, (thing.__func__, thing.__self__)
-        if isinstance(thing, Distribution | Pipeline) and not isinstance(thing, type):
+        if kind is types.MethodDescriptorType and thing.__objclass__ is str:
+            return text_method, (thing.__name__,)
+        if issubclass(kind, Distribution | Pipeline):
             maker, arguments, attributes, *_ = state_of(thing)
             if maker is __newobj__ and isinstance(attributes, dict):
-                if isinstance(thing, Pipeline):
+                if issubclass(kind, Pipeline):
                     attributes = {**attributes, "_plan": None, "_inference_transformers": ()}
                     attributes["_last_step_cached"] = None
                 return maker, arguments, attributes
@@ -111,15 +126,15 @@ class _Unpickler(pickle.Unpickler):
         full = f"{module}.{name}"
         if full in _GLOBALS or full in self._allowed:
             return super().find_class(module, name)
-        package, _, rest = module.partition(".")
-        if package == "river" and rest.partition(".")[0] in _RIVER:
+        package, part, *below = f"{module}..".split(".")
+        if package == "river" and part in _RIVER and below[0] not in ("datasets", "envs"):
             found = super().find_class(module, name)
             # What a module imported from elsewhere (`river.x.os.system`) is not that module's own.
             if isinstance(found, type) and found.__module__.partition(".")[0] == "river":
                 return found
         raise SnapshotError(
-            f"the snapshot names {full}, which is not on the list of what may be loaded; nothing was executed. "
-            "If the model is yours, load it through a config that names its class; otherwise discard the snapshot"
+            f"the snapshot names {full}, which is not on the list of what may be loaded; nothing was run. "
+            "If the model is yours, load it through a config that names its class; else discard the snapshot"
         )
 
 

@@ -34,7 +34,9 @@ def estimator() -> compose.Pipeline:
     return compose.Pipeline(preprocessing.StandardScaler(), linear_model.LogisticRegression())
 
 
-def learner(rules: DeskRules | None = None, *, checkpoint_every: int = 7, budget: float = 0.3) -> ActiveLearner:
+def learner(
+    rules: DeskRules | None = None, *, checkpoint_every: int = 7, budget: float = 0.3
+) -> ActiveLearner:
     return ActiveLearner(
         Model(estimator(), checkpoint_every=checkpoint_every),
         ColdStart(Budgeted(budget), examples=5),

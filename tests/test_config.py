@@ -29,17 +29,26 @@ def config_of(tmp_path: Path, text: str) -> Config:
         ("[strategy]\nbudget = 2", "[strategy] budget = 2: Input should be less than or equal to 1"),
         ("[strategy]\nbudgett = 0.1", "[strategy] budgett: no such key; there are name, budget, "),
         ("[strategy.cold_start]\nrule = 'some'", "[strategy] cold_start.rule = 'some': must be one of 'all'"),
-        ("[strategy.cold_start]\nshar = 1", "[strategy] cold_start.shar: no such key; there are rule, examples, share"),
+        (
+            "[strategy.cold_start]\nshar = 1",
+            "[strategy] cold_start.shar: no such key; there are rule, examples, share",
+        ),
         ("[events]\nfollow = 'maybe'", "[events] follow = 'maybe': "),
         ("[sourc]\n", "[sourc]: no such key; there are model, strategy, events, "),
-        ("[strategy]\nthreshold = 0.2", "threshold: means nothing to 'budgeted', which takes budget, burst, "),
+        (
+            "[strategy]\nthreshold = 0.2",
+            "threshold: means nothing to 'budgeted', which takes budget, burst, ",
+        ),
         ("[strategy]\nname = 'any-of'", "any-of: give one or more of confidence, margin, entropy"),
         ("[strategy]\nexplore = 0.5", "explore: 0.5 is more than the budget, 0.1"),
         ("[labels]\nsource = 'file'", 'path: belongs to source = "file", and is needed there'),
         ("[labels]\nquorum = 7", "max_answers: 5 is less than the quorum, 7"),
         ("[labels]\nexpire_after = 'soon'", "[labels] expire_after = 'soon': "),
         ("[model]\nuse = 'a.B'\nfile = 'm.py'", "file and use: give one of use (with args), steps, file"),
-        ("[run]\nuntil = 'later'", "[run] until = 'later': must be one of 'events-end', 'answered' or 'stopped'"),
+        (
+            "[run]\nuntil = 'later'",
+            "[run] until = 'later': must be one of 'events-end', 'answered' or 'stopped'",
+        ),
         ("not toml", "not TOML"),
     ],
 )
@@ -105,7 +114,8 @@ def test_a_strategy_is_built_as_it_says(tmp_path: Path, text: str, expected: obj
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("7d", timedelta(days=7)), ("1.5h", timedelta(minutes=90)), ("PT5M", timedelta(minutes=5))]
+    ("text", "expected"),
+    [("7d", timedelta(days=7)), ("1.5h", timedelta(minutes=90)), ("PT5M", timedelta(minutes=5))],
 )
 def test_durations(tmp_path: Path, text: str, expected: timedelta) -> None:
     config = config_of(tmp_path, f"[labels]\nexpire_after = '{text}'")
@@ -175,7 +185,9 @@ def test_the_template_is_the_defaults_and_names_every_key(tmp_path: Path) -> Non
     for section in Config.model_fields:
         found, default = getattr(config, section), getattr(plain, section)
         for key in type(found).model_fields:
-            assert re.search(rf"^(# )?(\[strategy\.)?{key}( =|\])", text, re.MULTILINE), f"[{section}] {key} is not told"
+            assert re.search(rf"^(# )?(\[strategy\.)?{key}( =|\])", text, re.MULTILINE), (
+                f"[{section}] {key} is not told"
+            )
             if key != "steps":
                 assert getattr(found, key) == getattr(default, key), f"[{section}] {key} is not the default"
 
@@ -187,7 +199,9 @@ def test_the_template_with_all_comments_taken_off_is_toml(tmp_path: Path) -> Non
     assert {"threshold", "explore"} <= content["strategy"].keys()
 
 
-@pytest.mark.parametrize("kept", [{}, {"model": {}}, {"model": {"use": 3}, "strategy": {}, "labels": {}, "run": {}}])
+@pytest.mark.parametrize(
+    "kept", [{}, {"model": {}}, {"model": {"use": 3}, "strategy": {}, "labels": {}, "run": {}}]
+)
 def test_a_damaged_stored_configuration_is_a_config_error(kept: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=r"some\.db: "):
         stored_config(kept, "some.db")

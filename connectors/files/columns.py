@@ -58,7 +58,7 @@ class Columns:
         if self.features:
             for name in features:
                 if name not in self.features:
-                    detail = f"features: {name!r} is not one of the configured features; add it there, or ignore it"
+                    detail = f"features: {name!r} is not one of those configured; add it there, or ignore it"
                     raise RecordError("unknown-feature", detail, event_id)
 
     def labelled(self, row: EventRow, truth: str | None) -> LabelledRow:
@@ -68,7 +68,7 @@ class Columns:
             try:
                 label = int(truth) if self.label_type == "int" else _BOOLEANS[truth.lower()]
             except (ValueError, KeyError):
-                detail = f"{self.label}: {truth!r} is not {self.label_type}; set label_type to what the column holds"
+                detail = f"{self.label}: {truth!r} is not {self.label_type}; set label_type to what it holds"
                 raise RecordError("wrong-label-type", detail, str(row.id)) from None
         return LabelledRow(row.features, row.id, row.timestamp, row.key, row.display, truth=label)
 
@@ -91,7 +91,9 @@ def text_of(value: object, name: str, event_id: str) -> str | None:
         When it is a list or an object.
     """
     if isinstance(value, list | dict):
-        raise RecordError("wrong-type", f"{name}: a list or an object is not allowed here; give a text", event_id)
+        raise RecordError(
+            "wrong-type", f"{name}: a list or an object is not allowed here; give a text", event_id
+        )
     return None if value is None or value == "" else str(value)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from msgspec import MsgspecError
@@ -148,8 +149,6 @@ class CsvEvents(_Events):
         self._header: list[str] = []
         self._goal: Position = None
         self._waiting: deque[Line] = deque()  # read, and not yet part of a record
-        self._pending: list[Line] = []  # of a record with a quoted cell that goes on
-        self._cells: list[str] = []  # of the record being read
         self._position: Position = None
 
     @property
@@ -175,21 +174,132 @@ class CsvEvents(_Events):
         found: list[EventRow | DeadLetter] = []
         if not self._header and not self._read_header(wait):
             return self._empty()
-        taken = 0
-        while taken < limit:
-            lines = self._next(limit, 0.0 if taken else wait)
-            if not lines:
+        used = 0
+        while used < limit:
+            record = self._next(limit, 0.0 if used else wait)
+            if record is None:
                 break
-            taken += len(lines)
-            self._take(found, lines)
+            used += self._take(found, *record)
         return found
 
-    def _next(self, limit: int, wait: float) -> list[Line]:
-        """Return the lines of the next record: one, or as many as its quoted cells span; none if it is not whole."""
-        pass
+    def _next(self, limit: int, wait: float) -> tuple[int, list[str] | RecordError] | None:
+        """Return of how many waiting lines the next record is made, and its cells or what is wrong."""
+        texts: list[str] = []
+        size = 0
+        while len(texts) < _MOST_LINES and size <= self._lines.max_bytes:
+            if len(texts) == len(self._waiting):
+                self._waiting.extend(self._lines.read(limit, wait))
+                wait = 0.0
+            if len(texts) == len(self._waiting):
+                if texts and self._lines.exhausted:
+                    break
+                return None
+            line = self._waiting[len(texts)]
+            texts.append("")
+            try:
+                texts[-1] = _text(line) + "\n"
+                size += len(line.data)
+                cells = _cells(texts) if len(texts) == 1 or b'"' in line.data else None
+            except RecordError as error:
+                if len(texts) > 1 and error.reason != "malformed-csv":
+                    break  # another line's own trouble: this one's is that its quote is not closed
+                return 1, error
+            if cells is not None:
+                return len(texts), cells
+        detail = f"a quoted cell is not closed in the {len(texts)} lines from here; pair the quotes"
+        return 1, RecordError("malformed-csv", detail)
+
+    def _take(self, found: list[EventRow | DeadLetter], count: int, cells: list[str] | RecordError) -> int:
+        """Make an event or a dead letter of the first waiting lines; return how many were used."""
+        first = self._waiting[0]
+        place = f"{self._lines.name}:{first.number}"
+        try:
+            if isinstance(cells, RecordError):
+                raise cells
+            if cells and not first.data.isspace():
+                found.append(self._event(cells, place))
+        except RecordError as error:
+            if error.reason == "ragged-row":
+                count = 1  # an unpaired quote can make one row of several: the others get another chance
+            error.event_id = error.event_id or place
+            data = b"\n".join(line.data for line in islice(self._waiting, count))
+            found.append(self._letter(first.number, data, error))
+        for _ in range(count):
+            last = self._waiting.popleft()
+        self._position = [last.after, last.number]
+        return count
+
+    def _event(self, cells: list[str], default_id: str) -> EventRow:
+        header = self._header
+        if len(cells) != len(header):
+            detail = f"the row has {len(cells)} cells, the header {len(header)}; every row needs as many"
+            raise RecordError("ragged-row", detail, default_id)
+        kept = self._columns.named().values()
+        record = {n: c if n in kept else _value(c) for n, c in zip(header, cells, strict=True) if c != ""}
+        return self._columns.event(record, default_id)
+
+    def _read_header(self, wait: float) -> bool:
+        """Read the header, and go on to where a position was given."""
+        while lines := self._lines.read(1, wait):
+            line = lines[0]
+            if line.oversized or (line.data and not line.data.isspace()):
+                break
+        else:
+            return False
+        try:
+            header = _cells([_text(line) + "\n"])
+        except RecordError as error:
+            raise SourceError(f"{self._lines.name}: the header is unreadable: {error.detail}") from None
+        self._header = self._checked(header)
+        if self._goal is not None and not isinstance(self._lines, StdinLines):
+            self._lines.seek(self._goal)
+        elif self._position is None:
+            self._position = [line.after, line.number]
+        return True
+
+    def _checked(self, header: list[str] | None) -> list[str]:
+        """Raise SourceError when no record of a table with this header could be read as it is meant."""
+        name = self._lines.name
+        if header is None:
+            raise SourceError(
+                f"{name}: the header is unreadable: a quoted name does not end in the first line"
+            )
+        for place, column in enumerate(header, 1):
+            if header.index(column) + 1 != place:
+                raise SourceError(f"{name}: column {column!r} is there twice; rename one of them")
+            if not column and column not in self._columns.ignore:
+                raise SourceError(f'{name}: column {place} has no name; name it, or ignore it as ""')
+        for setting, column in self._columns.named().items():
+            if column not in header:
+                raise SourceError(
+                    f"{name}: {setting} = {column!r}: no such column; there are {', '.join(header)}"
+                )
+        return header
+
+
+def _text(line: Line) -> str:
+    if line.oversized:
+        raise oversized_error(line)
+    try:
+        return line.data.decode()
+    except UnicodeDecodeError as error:
+        raise RecordError("not-utf8", f"byte {error.start} is not UTF-8; convert the file") from None
+
+
+def _cells(texts: list[str]) -> list[str] | None:
+    """Return the cells of a record's lines; None when a quoted cell goes on after them."""
+    reader = csv.reader((*texts, ""), strict=True)
+    try:
+        return next(reader)
+    except csv.Error as error:
+        if reader.line_num > len(texts):  # it asked for the line after
+            return None
+        raise RecordError("malformed-csv", f"{error}; quote cells as RFC 4180 says") from None
 
 
 def _value(cell: str) -> FeatureValue:
+    if "_" in cell:  # Python reads 1_000 as a number, tables do not mean it
+        return cell
     try:
         return int(cell)
     except ValueError:

@@ -40,7 +40,7 @@ class JsonlLabels:
                 oversized_error(line) if line.oversized else None,
             )
             for line in self._lines.read(1000, 0.0)
-            if line.data or line.oversized
+            if line.oversized or (line.data and not line.data.isspace())
         ]
 
     def asked(self, query: Query, event: EventRow, number: int) -> None:
@@ -78,25 +78,34 @@ class JsonlSink:
         Raises
         ------
         SourceError
-            When a file is shorter than what was committed, or exists and was never written to; none is changed.
+            When a file is shorter than what was committed, or exists and is not ours. None is changed then.
         """
-        for name, path in self._paths.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
+        self.close()
+        for name, path in self._paths.items():  # nothing is cut before all of them are known to be right
             size = path.stat().st_size if path.exists() else 0
-            wanted = lengths.get(name, 0)
-            if size < wanted:
+            if size < lengths.get(name, 0):
                 raise SourceError(
-                    f"{path}: has {size:,} bytes, but {wanted:,} had been written; put the missing part back"
+                    f"{path}: has {size:,} bytes, but {lengths[name]:,} had been written; "
+                    "put the missing part back"
                 )
-            if size and not last and not wanted:
+            if size and name not in lengths:
                 raise SourceError(
-                    f"{path}: exists, but the store is new; move it away, or name another output"
+                    f"{path}: exists, but not by this store; move it away, or name another output"
                 )
+        for name, path in self._paths.items():
+            self._open(name, path, lengths.get(name, 0))
+        # A stream that was added since has no part in what was committed before.
+        self.emit({name: lines for name, lines in last.items() if name in lengths})
+
+    def _open(self, name: str, path: Path, length: int) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             file = self._files[name] = path.open("r+b" if path.exists() else "w+b")
-            file.truncate(wanted)
-            file.seek(wanted)
-            self._lengths[name] = wanted
-        self.emit(last)
+            file.truncate(length)
+            file.seek(length)
+        except OSError as error:
+            raise SourceError(f"{path}: cannot be written: {error.strerror}") from None
+        self._lengths[name] = length
 
     def emit(self, outputs: Mapping[str, bytes]) -> None:
         """Append, and make it durable."""

@@ -17,7 +17,6 @@ from stream_al.codec import printable
 from stream_al.errors import RecordError, SourceError
 from stream_al.ports import Position
 
-
 _MARK = b"\xef\xbb\xbf"
 """The byte order mark that some programs begin a file with."""
 _KEPT = 200
@@ -142,7 +141,9 @@ class FileLines:
         self._offset += size
         self._number += 1
         first = self._offset == size
-        return _line(self._number, data.removesuffix(b"\n"), size - whole, self._offset, self.max_bytes, first)
+        return _line(
+            self._number, data.removesuffix(b"\n"), size - whole, self._offset, self.max_bytes, first
+        )
 
     def _end(self, file: IO[bytes]) -> None:
         if not self._follow:
@@ -190,7 +191,7 @@ class FileLines:
 
 
 class StdinLines:
-    """The lines of standard input. A pipe cannot be re-read: what a dead process had not committed is gone."""
+    """The lines of standard input. It cannot be re-read: what a dead process had not committed is gone."""
 
     def __init__(self, *, max_bytes: int = 1_000_000, descriptor: int | None = None) -> None:
         self.name = "stdin"
@@ -258,7 +259,7 @@ class StdinLines:
 
 
 def _line(number: int, data: bytes, size: int, after: int, most: int, first: bool) -> Line:
-    """Return a line of ``size`` bytes without its ``\\n``, of which ``data`` are those that were kept."""
+    """Return a line of ``size`` bytes without its end, of which ``data`` are those that were kept."""
     cut = size > len(data)
     if first:
         data = data.removeprefix(_MARK)

@@ -14,7 +14,6 @@ from stream_al.errors import RecordError
 from stream_al.ports import NEVER, IncomingLabel, LabelledRow, Position
 from stream_al.records import DeadLetter, Query
 
-
 _decode = msgspec.json.Decoder(LabelledRow).decode  # validated when it came; as a batch keeps it
 
 
@@ -78,7 +77,12 @@ class JournalLabels:
         )
         self._waiting = [
             # Of an oversized label only the beginning was kept, so its problem cannot be found again.
-            (at, IncomingLabel(bytes(record), position, RecordError(why, detail) if why == "oversized" else None))
+            (
+                at,
+                IncomingLabel(
+                    bytes(record), position, RecordError(why, detail) if why == "oversized" else None
+                ),
+            )
             for at, record, position, why, detail in rows
         ]
 

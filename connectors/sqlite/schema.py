@@ -100,7 +100,9 @@ def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
         raise StoreError(f"{path}: no such store; `stream-al run` makes it")
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
         try:
             _check(connection, path, create=create)
             connection.execute("PRAGMA journal_mode = WAL")

@@ -41,7 +41,9 @@ class SqliteStore:
         When another worker holds it.
     """
 
-    def __init__(self, path: Path, pipeline: dict[str, Any] | None = None, *, remember: int = 100_000) -> None:
+    def __init__(
+        self, path: Path, pipeline: dict[str, Any] | None = None, *, remember: int = 100_000
+    ) -> None:
         self.path = path
         self._remember = remember
         self._lock = _locked(path)
@@ -55,7 +57,9 @@ class SqliteStore:
 
     def _agree(self, pipeline: dict[str, Any]) -> None:
         written = json.dumps(pipeline, sort_keys=True)
-        self.connection.execute("INSERT OR IGNORE INTO meta VALUES ('pipeline', ?, ?)", (written, checksum(written)))
+        self.connection.execute(
+            "INSERT OR IGNORE INTO meta VALUES ('pipeline', ?, ?)", (written, checksum(written))
+        )
         before = pipeline_of(self.connection)
         if json.loads(written) == before:
             return
@@ -72,7 +76,9 @@ class SqliteStore:
             if progress is None:
                 return None
             fields = ", ".join(QueryState._fields)
-            opened = self.connection.execute(f"SELECT {fields} FROM queries WHERE status = 'open' ORDER BY asked")
+            opened = self.connection.execute(
+                f"SELECT {fields} FROM queries WHERE status = 'open' ORDER BY asked"
+            )
             closed = self.connection.execute(
                 f"SELECT {fields} FROM queries WHERE closed IS NOT NULL ORDER BY closed DESC LIMIT ?",
                 (self._remember,),
@@ -80,7 +86,8 @@ class SqliteStore:
             queries = [QueryState(*row) for row in (*opened, *closed)]
             last = {"predictions": b"", "queries": b"", "dead_letters": b""}
             for predictions, asked in self.connection.execute(
-                "SELECT CAST(predictions AS BLOB), CAST(queries AS BLOB) FROM batches WHERE number = ?", (progress.batch,)
+                "SELECT CAST(predictions AS BLOB), CAST(queries AS BLOB) FROM batches WHERE number = ?",
+                (progress.batch,),
             ):
                 last["predictions"], last["queries"] = predictions, asked
             letters = self.connection.execute(
@@ -123,7 +130,17 @@ class SqliteStore:
         many(
             "INSERT INTO labels VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
-                (r.number, number, r.at_event, r.position, r.record, checksum(r.record), r.event_id, r.outcome, r.detail)
+                (
+                    r.number,
+                    number,
+                    r.at_event,
+                    r.position,
+                    r.record,
+                    checksum(r.record),
+                    r.event_id,
+                    r.outcome,
+                    r.detail,
+                )
                 for r in batch.received
             ],
         )
@@ -161,7 +178,9 @@ class SqliteStore:
     def snapshots(self) -> Iterator[tuple[int, bytes]]:
         """Yield (version, snapshot), newest first."""
         with explained(self.path):
-            yield from self.connection.execute("SELECT version, CAST(snapshot AS BLOB) FROM snapshots ORDER BY version DESC")
+            yield from self.connection.execute(
+                "SELECT version, CAST(snapshot AS BLOB) FROM snapshots ORDER BY version DESC"
+            )
 
     def save_snapshot(self, version: int, snapshot: bytes) -> None:
         """Keep a snapshot, and drop all but the newest few."""

@@ -37,7 +37,12 @@ _TABLES: Final = {
     ),
     "examples": ("number", "event_id", "example"),
 }  # fmt: skip
-_NAMED: Final = {"labels": "label", "dead_letters": "dead letter", "queries": "query of", "examples": "example"}
+_NAMED: Final = {
+    "labels": "label",
+    "dead_letters": "dead letter",
+    "queries": "query of",
+    "examples": "example",
+}
 
 
 @dataclass(slots=True)
@@ -98,7 +103,9 @@ def verify(
                     again = _run_again(connection, Path(folder), learner, progress.batch, on_batch)
                     try:
                         _compare(connection, again.connection, verdict)
-                        _check_progress(progress, progress_of(again.connection) or Progress(), learner, verdict)
+                        _check_progress(
+                            progress, progress_of(again.connection) or Progress(), learner, verdict
+                        )
                     finally:
                         again.close()
                 _check_fold(connection, path, make_learner(pipeline_of(connection)).model, learner, verdict)
@@ -113,12 +120,18 @@ def _check_inputs(connection: sqlite3.Connection, verdict: Verdict) -> None:
     for name, value, kept in connection.execute("SELECT name, value, checksum FROM meta"):
         if checksum(value) != kept:
             verdict.add(f"meta {name}: does not have its checksum")
-    for number, events, sums in connection.execute("SELECT number, CAST(events AS BLOB), CAST(checksums AS BLOB) FROM batches"):
+    for number, events, sums in connection.execute(
+        "SELECT number, CAST(events AS BLOB), CAST(checksums AS BLOB) FROM batches"
+    ):
         kept_sums = array("I", bytes(sums)[: len(sums) // 4 * 4])
         for place, (line, kept) in enumerate(zip_longest(events.split(b"\n"), kept_sums)):
             if line is None or kept is None or checksum(line) != kept:
-                verdict.add(f"event {_event_id(line)} (place {place} of batch {number}): does not have its checksum")
-    for number, event_id, record, kept in connection.execute("SELECT number, event_id, CAST(record AS BLOB), checksum FROM labels"):
+                verdict.add(
+                    f"event {_event_id(line)} (place {place} of batch {number}): does not have its checksum"
+                )
+    for number, event_id, record, kept in connection.execute(
+        "SELECT number, event_id, CAST(record AS BLOB), checksum FROM labels"
+    ):
         if checksum(record) != kept:
             verdict.add(f"label {number} (for event {event_id}): its record does not have its checksum")
     for number, letter, kept in connection.execute("SELECT number, letter, checksum FROM dead_letters"):
@@ -177,7 +190,9 @@ def _compare(stored: sqlite3.Connection, again: sqlite3.Connection, verdict: Ver
         left, right = next(missing, None), next(extra, None)
         while left is not None or right is not None:
             if right is None or (left is not None and left[0] < right[0]):
-                verdict.add(f"{_NAMED.get(table, 'batch')} {left and left[0]}: is in the store, but does not follow")
+                verdict.add(
+                    f"{_NAMED.get(table, 'batch')} {left and left[0]}: is in the store, but does not follow"
+                )
                 left = next(missing, None)
             elif left is None or right[0] < left[0]:
                 verdict.add(f"{_NAMED.get(table, 'batch')} {right[0]}: is missing in the store")
@@ -215,7 +230,9 @@ def _differing_lines(column: str, stored: object, again: bytes, verdict: Verdict
         event_id = (expected or content)["event_id"] if isinstance(expected or content, dict) else "?"
         for place, old, new in _parts(content, expected):
             what = "prediction" if column == "predictions" else "query"
-            verdict.add(f"{what} of event {event_id!r}:{place} is {_short(old)} in the store, recomputed {_short(new)}")
+            verdict.add(
+                f"{what} of event {event_id!r}:{place} is {_short(old)} in the store, recomputed {_short(new)}"
+            )
 
 
 def _parts(left: Any, right: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -247,7 +264,9 @@ def _check_fold(
 ) -> None:
     """Fold the log of examples by itself, and compare with the run and with every snapshot."""
     snapshots = {}
-    for version, snapshot, kept in connection.execute("SELECT version, CAST(snapshot AS BLOB), checksum FROM snapshots"):
+    for version, snapshot, kept in connection.execute(
+        "SELECT version, CAST(snapshot AS BLOB), checksum FROM snapshots"
+    ):
         if checksum(snapshot) != kept:
             verdict.add(f"snapshot {version}: does not have its checksum")
         snapshots[version] = snapshot

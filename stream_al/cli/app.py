@@ -57,7 +57,10 @@ def _root(
 def label_command(
     store: Annotated[Path, typer.Argument(help="The pipeline's SQLite file.", show_default=False)],
     annotator: Annotated[
-        str, typer.Option("--as", help="Your name; quorum and corrections go by it.", envvar="STREAM_AL_ANNOTATOR")
+        str,
+        typer.Option(
+            "--as", help="Your name; quorum and corrections go by it.", envvar="STREAM_AL_ANNOTATOR"
+        ),
     ] = "",
     show_prediction: Annotated[
         str, typer.Option(help="When to show the model's own answer: never, after or before yours.")

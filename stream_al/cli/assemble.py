@@ -55,7 +55,9 @@ def assembled(config: Config, name: str, on_answer: Any = None) -> Iterator[Asse
         yield Assembled(worker, learner, store)
 
 
-def open_events(events: EventsConfig, label_type: str = "str", name: str = "the configuration") -> EventSource:
+def open_events(
+    events: EventsConfig, label_type: str = "str", name: str = "the configuration"
+) -> EventSource:
     """Open the source of events that ``[events]`` names."""
     if events.path.startswith(PREFIX):
         return RiverEvents(events.path)
@@ -69,7 +71,9 @@ def open_events(events: EventsConfig, label_type: str = "str", name: str = "the 
         events.ignore,
         events.features,
     )
-    if form == "jsonl" and (events.id_column or events.timestamp_column or events.key_column or events.ignore):
+    if form == "jsonl" and (
+        events.id_column or events.timestamp_column or events.key_column or events.ignore
+    ):
         raise ConfigError(
             f'{name}: [events] id_column, timestamp_column, key_column and ignore are for format "csv" and '
             '"flat-jsonl"; in format "jsonl" a record has "id", "timestamp", "key" and "features"'
@@ -86,7 +90,9 @@ def _labels(config: Config, store: SqliteStore) -> LabelSource:
         return JsonlLabels(labels.path, max_bytes=config.events.max_record_bytes)
     if labels.source == "simulated":
         if config.events.label_column is None and not config.events.path.startswith(PREFIX):
-            raise ConfigError('[labels] source = "simulated": set [events] label_column, where it finds the truth')
+            raise ConfigError(
+                '[labels] source = "simulated": set [events] label_column, where it finds the truth'
+            )
         return SimulatedOracle(labels.delay, labels.jitter, config.run.key)
     return SqliteLabels(store)
 

@@ -76,7 +76,16 @@ def value_text(value: object) -> str:
         return f"{value:.2f}".removesuffix(".00") if "e+" in text and abs(value) < 1e15 else text
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return plain(json.dumps(value, ensure_ascii=False, default=str))
+    return plain(json.dumps(_cleaned(value), ensure_ascii=False, default=str))
+
+
+def _cleaned(value: object) -> object:
+    """Return nested values with plain texts, before JSON writes control characters as escapes."""
+    if isinstance(value, Mapping):
+        return {plain(key): _cleaned(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_cleaned(inner) for inner in value]
+    return plain(value) if isinstance(value, str) else value
 
 
 def class_text(label: ClassLabel) -> str:

@@ -59,6 +59,7 @@ def demo_command(
     from stream_al.replay.progress import show_comparison
     from stream_al.replay.race import Lane, RaceDisplay
     from stream_al.replay.report import require_extra, write_files
+    from stream_al.replay.run import lateness
     from stream_al.replay.stream import LabelledStream
 
     require_extra()
@@ -69,8 +70,7 @@ def demo_command(
         speed = _WATCHABLE if console.is_terminal and not quiet else 0.0
     stream = LabelledStream.read(RiverEvents(_SOURCE), _SOURCE)
     total = len(stream.rows)
-    lateness = f"{delay} to {delay + jitter} events later"
-    heading = f"{_SOURCE} · {total:,} events · labels arrive {lateness}, out of order"
+    heading = f"{_SOURCE} · {total:,} events · labels arrive {lateness(delay, jitter)}"
     runs = demo_runs(stream, budget, _KEY)
     lanes = [Lane(run.title) for run in runs]
     display = RaceDisplay(console, heading, lanes, total, quiet=quiet)
@@ -82,7 +82,7 @@ def demo_command(
         configuration = {
             "model": MODEL,
             "budget": f"{budget:.4g} of the events",
-            "labels arrive": lateness,
+            "labels arrive": lateness(delay, jitter),
             "pipeline": "SQLite store, JSONL predictions and queries, a simulated oracle",
             "key": _KEY,
         }
@@ -111,8 +111,10 @@ def _race(
         pipelines = [stack.enter_context(assembled(load_config(path), str(path))) for path in configs]
         stack.enter_context(display)
         began = time.monotonic()
-        # A list, not a generator: each must take its step.
-        while any([_step(pipeline, lane, total) for pipeline, lane in zip(pipelines, lanes, strict=True)]):
+        working = True
+        while working:
+            steps = [_step(pipeline, lane, total) for pipeline, lane in zip(pipelines, lanes, strict=True)]
+            working = any(steps)
             display.update()
             if speed:
                 time.sleep(max(0.0, began + lanes[0].events / speed - time.monotonic()))

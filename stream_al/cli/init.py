@@ -11,7 +11,9 @@ import typer
 
 def init_command(
     path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("pipeline.toml"),
-    events: Annotated[str, typer.Option(help="The file of events to put into it; - is standard input.")] = "events.csv",
+    events: Annotated[
+        str, typer.Option(help="The file of events to put into it; - is standard input.")
+    ] = "events.csv",
     force: Annotated[bool, typer.Option(help="Overwrite an existing file.")] = False,
 ) -> None:
     """Write a commented configuration to start from.

@@ -80,13 +80,17 @@ def label_command(store: Path, annotator: str, show_prediction: str, undo: int) 
         raise ConfigError(f"undo = {undo}: must not be negative")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # where there is no ✓, a ? will do
-    console = Console(markup=False, highlight=False, emoji=False)
-    descriptor = sys.stdin.fileno() if sys.stdin else os.open(os.devnull, os.O_RDONLY)
+    # Not COLUMNS and LINES, where they are exported: they do not follow a resize.
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    console = _Console(markup=False, highlight=False, emoji=False, _environ=environment)
+    descriptor = _standard_input()
     if os.isatty(descriptor) and console.is_terminal and not console.is_dumb_terminal:
         source: keys.Input = keys.Keyboard(descriptor)
     else:
         source = keys.Input(descriptor)
-        console = Console(markup=False, highlight=False, emoji=False, color_system=None, force_terminal=False)
+        console = _Console(
+            markup=False, highlight=False, emoji=False, color_system=None, force_terminal=False
+        )
     with source:  # around everything: a second Ctrl-C must not come between the drafts and their sending
         annotations = Annotations(store, annotator, undo=undo)
         session = Session(annotations, show_prediction)
@@ -104,6 +108,19 @@ def label_command(store: Path, annotator: str, show_prediction: str, undo: int) 
             annotations.close()
     console.print(session.summary())
     return 0
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Raise, where rich would end the process: drafts are still to be sent."""
+        raise BrokenPipeError(errno.EPIPE, "nobody reads standard output any more")
+
+
+def _standard_input() -> int:
+    try:
+        return sys.stdin.fileno()
+    except (AttributeError, io.UnsupportedOperation):  # closed, or replaced by an object of Python's
+        return os.open(os.devnull, os.O_RDONLY)
 
 
 # ── a sitting ────────────────────────────────────────────────────────────────────────────────────

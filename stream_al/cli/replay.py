@@ -1,4 +1,4 @@
-"""`stream-al replay`: what would asking this way have achieved on a stream whose labels are known?"""
+"""`stream-al replay`: what asking this way would have achieved where the labels are known."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def replay_command(
     source: Annotated[
         str,
         typer.Argument(
-            help="A CSV or JSONL file (plain or .gz), - for standard input, or river:NAME for a data set that "
-            "comes with river.",
+            help="A CSV or JSONL file (plain or .gz), - for standard input, or river:NAME for a data set "
+            "that comes with river.",
             show_default=False,
         ),
     ],
@@ -66,7 +66,14 @@ def replay_command(
             show_default="a tenth of the budget; 0 for fixed thresholds",
         ),
     ] = None,
-    cold_start: Annotated[int, typer.Option(min=0, help="Ask about the first so many events.")] = 50,
+    cold_start: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Ask about the first so many events.",
+            show_default="50; half the budget if that is less",
+        ),
+    ] = None,
     baselines: Annotated[
         bool, typer.Option(help="Compare with asking at random, and with all labels.")
     ] = True,
@@ -99,14 +106,17 @@ def replay_command(
     Example: stream-al replay river:Phishing --strategy margin --strategy entropy --budget 0.05 --delay 20
     """
     from stream_al.replay.comparison import Comparison
+    from stream_al.replay.contenders import default_cold_start
     from stream_al.replay.progress import show_comparison, watched
     from stream_al.replay.report import require_writable, write_files
-    from stream_al.replay.run import Trial, replay
+    from stream_al.replay.run import Trial, lateness, replay
 
     require_writable({"--plot": plot, "--html": html})
     if not budget:
         raise ConfigError("--budget 0: nothing could be asked; give a share of the events, such as 0.05")
     stream = _read(source, form, label_column, label_type, id_column, timestamp_column, limit)
+    if cold_start is None:
+        cold_start = default_cold_start(len(stream.rows), budget)
     contenders = _contenders(stream, strategy or ["margin"], budget, explore, cold_start, baselines, key)
     _require_enough(stream, cold_start, delay)
     make_model, model_name = _model_maker(model, stream)
@@ -121,7 +131,7 @@ def replay_command(
         "model": model_name,
         "budget": f"{budget:.4g} of the events",
         "cold start": f"the first {cold_start:,} events",
-        "labels arrive": _lateness(delay, jitter),
+        "labels arrive": lateness(delay, jitter),
         "key": key,
     }
     notes = [*_notes(stream, budget, cold_start), *(note for outcome in outcomes for note in outcome.notes)]
@@ -248,15 +258,9 @@ def _model_maker(text: str | None, stream: LabelledStream) -> tuple[Callable[[],
     if text is None:
         estimator, name = default_model(stream)
     else:
-        settings = ModelConfig(file=Path(text)) if text.endswith(".py") else ModelConfig(use=text)
+        settings = ModelConfig.model_validate({"file" if text.endswith(".py") else "use": text})
         estimator, name = build_estimator(settings), text
     return lambda: Model(estimator, classes=stream.classes), name
-
-
-def _lateness(delay: int, jitter: int) -> str:
-    if not delay + jitter:
-        return "before the next event"
-    return f"{delay:,} events later" if not jitter else f"{delay:,} to {delay + jitter:,} events later"
 
 
 def _notes(stream: LabelledStream, budget: float, cold_start: int) -> list[str]:

@@ -22,7 +22,9 @@ _QUIET_SECONDS = 10.0
 
 
 def run_command(
-    config: Annotated[Path, typer.Argument(help="The TOML file; `stream-al init` writes one.", show_default=False)],
+    config: Annotated[
+        Path, typer.Argument(help="The TOML file; `stream-al init` writes one.", show_default=False)
+    ],
     until: Annotated[
         str | None,
         typer.Option(help="Overrides [run] until: events-end, answered or stopped.", show_default=False),
@@ -74,6 +76,7 @@ class StopSignal:
         self._before: dict[signal.Signals, object] = {}
 
     def __call__(self) -> bool:
+        """Tell whether a signal came."""
         return self._stopped
 
     def __enter__(self) -> StopSignal:

@@ -18,7 +18,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def status_command(
     store: StoreArgument,
     as_json: JsonOption = False,
-    digest: Annotated[bool, typer.Option(help="Compute the model's digest, too (refolds the log's tail).")] = False,
+    digest: Annotated[
+        bool, typer.Option(help="Compute the model's digest, too (refolds the log's tail).")
+    ] = False,
 ) -> None:
     """Show what is open, learned and spent. Does not disturb a running worker.
 
@@ -53,7 +55,9 @@ def status_command(
     console = Console()
     show(found, console)
     strategy = pipeline.get("strategy", {})
-    console.print(f"  {store}: {found['bytes'] / 1e6:,.1f} MB, strategy {strategy.get('name', '?')}", style="dim")
+    console.print(
+        f"  {store}: {found['bytes'] / 1e6:,.1f} MB, strategy {strategy.get('name', '?')}", style="dim"
+    )
 
 
 def _digest(connection: Any, path: Path, pipeline: dict[str, Any]) -> str:

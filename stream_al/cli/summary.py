@@ -50,13 +50,17 @@ def show(found: dict[str, Any], console: Console) -> None:
     if found["dead_letters"]:
         table.add_row("dead letters", f"{found['dead_letters']:,}", _parts(found["dead_letters_by_reason"]))
     if found["prequential_accuracy"] is not None:
-        table.add_row("accuracy", f"{found['prequential_accuracy']:.2%}", "on all events, each before its label")
+        table.add_row(
+            "accuracy", f"{found['prequential_accuracy']:.2%}", "on all events, each before its label"
+        )
     if found.get("digest"):
         table.add_row("digest", "", found["digest"])
     console.print(table)
     for outcome, count in found["labels_by_outcome"].items():
         if outcome not in ("example", "waiting"):
-            console.print(f"  {count:,} × {outcome}: {OUTCOMES.get(outcome, 'see the dead letters')}", style="dim")
+            console.print(
+                f"  {count:,} × {outcome}: {OUTCOMES.get(outcome, 'see the dead letters')}", style="dim"
+            )
 
 
 def _parts(counts: dict[str, int]) -> str:

@@ -47,6 +47,11 @@ class Contender:
         return self.name in (RANDOM, ALL)
 
 
+def default_cold_start(events: int, budget: float) -> int:
+    """Return how many events to ask first: 50, but no more than half of what may be asked at all."""
+    return min(50, round(budget * events) // 2)
+
+
 def parse_strategy(
     text: str, *, budget: float = 0.1, explore: float | None = None, cold_start: int = 50
 ) -> Contender:
@@ -84,7 +89,7 @@ def all_labels() -> Contender:
 
 
 def matched_random(ids: Iterable[str], *, budget: float, cold_start: int, key: str) -> Contender:
-    """Return the contender that asks at random, and as much as a strategy with this budget; see `matched_share`."""
+    """Return the contender that asks at random, as much as the budget allows; see `matched_share`."""
     share = matched_share(ids, budget=budget, cold_start=cold_start, key=key)
     return Contender(RANDOM, "asked at random", ColdStart(Random(share), cold_start, "all", share))
 

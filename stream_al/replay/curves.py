@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """Colours that stay apart for colour-blind readers (after Okabe & Ito 2008); line styles differ as well."""
+    """Colours that colour-blind readers can tell apart (after Okabe & Ito 2008); line styles differ, too."""
 
     ink: str
     faint: str
@@ -41,10 +41,20 @@ class Palette:
 
 
 LIGHT = Palette(
-    "#1c2430", "#5b6675", "#e3e7ec", ("#0072b2", "#008f6a", "#a8458f", "#7a5c00"), "#c2500a", "#5b6675"
+    ink="#1c2430",
+    faint="#5b6675",
+    grid="#e3e7ec",
+    compared=("#0072b2", "#008f6a", "#a8458f", "#7a5c00"),
+    random="#c2500a",
+    all="#5b6675",
 )
 DARK = Palette(
-    "#eef1f5", "#a3adba", "#323b47", ("#5cb8f2", "#33cf9f", "#e89bd0", "#e3c65b"), "#f5a04a", "#b4bdc9"
+    ink="#eef1f5",
+    faint="#a3adba",
+    grid="#323b47",
+    compared=("#5cb8f2", "#33cf9f", "#e89bd0", "#e3c65b"),
+    random="#f5a04a",
+    all="#b4bdc9",
 )
 
 

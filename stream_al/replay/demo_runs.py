@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stream_al.errors import ConfigError
-from stream_al.replay.contenders import matched_share
+from stream_al.replay.contenders import default_cold_start, matched_share
 from stream_al.replay.outcome import Outcome
 from stream_al.replay.stream import LabelledStream, truth_of
 
 MODEL = "AMFClassifier(n_estimators=10, seed=1), an aggregated Mondrian forest"
 RESULTS = {"plot": "learning-curves.png", "html": "report.html"}
-_COLD_START = 50
 _BATCHES = 100
 """How many transactions each run is cut into; results do not depend on it."""
 _MARKER = ".stream-al-demo"
@@ -92,8 +91,7 @@ class Run:
 
 def demo_runs(stream: LabelledStream, budget: float, key: str) -> list[Run]:
     """Return the runs: by margin, at random with the same number of labels, and all labels."""
-    events = len(stream.rows)
-    cold = min(_COLD_START, round(budget * events) // 2)
+    cold = default_cold_start(len(stream.rows), budget)
     share = matched_share((str(row.id) for row in stream.rows), budget=budget, cold_start=cold, key=key)
     return [
         Run("margin", "asked by margin", _MARGIN.format(budget=budget, cold=cold)),

@@ -69,13 +69,10 @@ def comparison_table(comparison: Comparison) -> Table:
 def show_comparison(comparison: Comparison, console: Console | None = None) -> None:
     """Print the table, the result in words, and what must be known to judge it."""
     console = console or Console(highlight=False)
-    config = comparison.configuration
-    console.print(
-        f"\n[bold]{comparison.source}[/] · {comparison.events:,} events · {comparison.classes} classes"
-    )
-    console.print(
-        "  " + "\n  ".join(f"{name}: {value}" for name, value in config.items()), style="dim", markup=False
-    )
+    heading = f"{comparison.source} · {comparison.events:,} events · {comparison.classes} classes"
+    console.print(f"\n{heading}", style="bold", markup=False)
+    for name, value in comparison.configuration.items():
+        console.print(f"  {name}: {value}", style="dim", markup=False)
     console.print(comparison_table(comparison))
     console.print(comparison.sentence(), markup=False)
     for note in comparison.notes:

@@ -50,10 +50,10 @@ class Lane:
         """The share of right answers so far."""
         return self.correct / max(1, self.measured)
 
-    @property
-    def sparkline(self) -> str:
-        """The accuracy of each stretch as a row of bars."""
-        return "".join(_LEVELS[min(7, int(8 * share))] for share in self.stretches).ljust(_STRETCHES)
+    def sparkline(self, low: float, high: float) -> str:
+        """Return the accuracy of each stretch as a row of bars, the lowest for ``low``."""
+        scale = 7.999 / max(high - low, 0.01)
+        return "".join(_LEVELS[int(scale * (share - low))] for share in self.stretches).ljust(_STRETCHES)
 
 
 class RaceDisplay:
@@ -109,14 +109,13 @@ class RaceDisplay:
         wide = self._console.width >= 110 and not self._console.options.ascii_only
         if wide:
             table.add_column("over time", no_wrap=True)
+        shares = [share for lane in self._lanes for share in lane.stretches] or [0.0]
         for place, lane in enumerate(self._lanes):
-            bar = ProgressBar(
-                self._total, lane.events, complete_style="cyan" if not place else "bright_black"
-            )
-            accuracy = Text(f"{lane.accuracy:.1%}", style="bold cyan" if not place else "bold")
-            row = [Text(lane.title, style="bold" if not place else ""), bar]
-            row += [Text(f"{n:,}") for n in (lane.events, lane.asked, lane.answered, lane.open)]
-            table.add_row(*row, accuracy, *([Text(lane.sparkline, style="cyan")] if wide else []))
-        return Panel(
-            Group(Text(self._heading, style="dim"), Text(), table), title="stream-al demo", padding=(1, 2)
-        )
+            color = "cyan" if place == 0 else "bright_black"
+            bar = ProgressBar(self._total, lane.events, complete_style=color, finished_style=color)
+            numbers = [f"{n:,}" for n in (lane.events, lane.asked, lane.answered, lane.open)]
+            title, accuracy = Text(lane.title, style="bold"), Text(f"{lane.accuracy:.1%}", style="bold")
+            history = [Text(lane.sparkline(min(shares), max(shares)), style=color)] if wide else []
+            table.add_row(title, bar, *numbers, accuracy, *history)
+        content = Group(Text(self._heading, style="dim"), Text(), table)
+        return Panel(content, title="stream-al demo", padding=(1, 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib.util
 import platform
 from collections.abc import Mapping
 from importlib import metadata
@@ -19,13 +20,9 @@ _ROWS = 10
 
 def require_extra() -> None:
     """Raise ConfigError, naming the extra, when reports and pictures cannot be made."""
-    try:
-        import jinja2
-        import matplotlib.figure
-    except ImportError as error:
-        raise ConfigError(
-            f"reports need the `plot` extra ({error.name} is missing): pip install 'stream-al[plot]'"
-        ) from error
+    for name in ("matplotlib", "jinja2"):
+        if importlib.util.find_spec(name) is None:
+            raise ConfigError(f"reports need {name}, of the `plot` extra: pip install 'stream-al[plot]'")
 
 
 def require_writable(files: Mapping[str, Path | None]) -> None:
@@ -59,9 +56,7 @@ def write_files(comparison: Comparison, *, plot: Path | None = None, html: Path 
         if html is not None:
             html.write_text(render(comparison), "utf-8")
     except OSError as error:
-        raise ConfigError(
-            f"{error.filename}: cannot be written ({error.strerror}); name another path"
-        ) from error
+        raise ConfigError(f"{error.filename}: {error.strerror}; name another path") from error
 
 
 def render(comparison: Comparison) -> str:
@@ -105,7 +100,7 @@ def _figures(comparison: Comparison) -> list[dict[str, Any]]:
     }
     by_events = {
         "title": "Accuracy lately",
-        "caption": f"Share of right answers among the latest {window:,} events: what the model was worth then. "
+        "caption": f"Share of right answers among the latest {window:,} events: what it was worth then. "
         "The axis does not begin at zero.",
         "draw": draw_by_events,
         "columns": ("recent",),

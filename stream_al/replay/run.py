@@ -41,6 +41,15 @@ class Trial:
     batch_size: int = 200
 
 
+def lateness(delay: int, jitter: int) -> str:
+    """Return in words when labels arrive."""
+    if not delay + jitter:
+        return "before the next event"
+    return (
+        f"{delay:,} to {delay + jitter:,} events later, out of order" if jitter else f"{delay:,} events later"
+    )
+
+
 def replay(
     stream: LabelledStream,
     contender: Contender,
@@ -97,9 +106,7 @@ def _notes(
             f"the model learned none of the {len(refused):,} labels: {refused[0]}; name another --model"
         )
     if refused:
-        notes.append(f"{contender.title}: {len(refused):,} labels could not be learned: {refused[0]}")
+        notes.append(f"{contender.title}: {len(refused):,} labels could not be learned: {refused[0]}.")
     if unscored := counts.get("dead:cannot-score", 0):
-        notes.append(
-            f"{contender.title}: the model could not score {unscored:,} events; they are not measured"
-        )
+        notes.append(f"{contender.title}: {unscored:,} events could not be scored, and are not measured.")
     return tuple(notes)

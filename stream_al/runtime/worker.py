@@ -101,7 +101,9 @@ class Worker:
         model = self.learner.model
         for version, snapshot in self._store.snapshots():
             if version > examples:
-                self.notices.append(f"snapshot {version} is newer than the log ({examples}) and was left aside")
+                self.notices.append(
+                    f"snapshot {version} is newer than the log ({examples}) and was left aside"
+                )
                 continue
             try:
                 model.load(snapshot)

@@ -67,7 +67,7 @@ class QueryStrategy(ABC):
         return 1.0
 
     def slack(self) -> float:
-        """Return by how many queries any window of n events may exceed ``rate()·n``; infinite without a bound."""
+        """Return by how many queries a window of n events may exceed ``rate()·n``; may be infinite."""
         return float("inf")
 
 

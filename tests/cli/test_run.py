@@ -43,7 +43,9 @@ batch_size = 50
 """
 
 
-def stream_al(*arguments: object, folder: Path, check: int | None = 0, **more: Any) -> subprocess.CompletedProcess[str]:
+def stream_al(
+    *arguments: object, folder: Path, check: int | None = 0, **more: Any
+) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [sys.executable, "-m", "stream_al", *map(str, arguments)],
         cwd=folder, text=True, capture_output=True, timeout=120, env={**os.environ, "PYTHONPATH": str(ROOT)}, **more,
@@ -121,7 +123,9 @@ def test_init_does_not_overwrite(tmp_path: Path) -> None:
 def test_a_followed_file_a_signal_and_going_on(tmp_path: Path, number: signal.Signals) -> None:
     events = rows(400)
     write_jsonl(tmp_path / "events.jsonl", events[:150])
-    configured(tmp_path, events='follow = true\nlabel_column = "label"', labels='source = "simulated"\ndelay = 9')
+    configured(
+        tmp_path, events='follow = true\nlabel_column = "label"', labels='source = "simulated"\ndelay = 9'
+    )
     process = background("run", "pipeline.toml", "--json", folder=tmp_path)
     until(lambda: count(tmp_path / "predictions.jsonl") == 150, process)
     write_jsonl(tmp_path / "more.jsonl", events[150:])
@@ -134,7 +138,9 @@ def test_a_followed_file_a_signal_and_going_on(tmp_path: Path, number: signal.Si
     process = background("run", "pipeline.toml", "--json", folder=tmp_path)
     until(lambda: count(tmp_path / "predictions.jsonl") == 400, process)
     assert ended(process, number)["events"] == 400
-    answered = [json.loads(line)["event_id"] for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
+    answered = [
+        json.loads(line)["event_id"] for line in (tmp_path / "predictions.jsonl").read_text().splitlines()
+    ]
     assert answered == [event.id for event in events]
 
 
@@ -189,7 +195,9 @@ def test_standard_input_goes_on_counting(tmp_path: Path) -> None:
         stream_al("run", "pipeline.toml", folder=tmp_path, input="".join(lines[50:]).rstrip())
     finally:
         del os.environ["STREAM_AL_EVENTS__PATH"]
-    answered = [json.loads(line)["event_id"] for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
+    answered = [
+        json.loads(line)["event_id"] for line in (tmp_path / "predictions.jsonl").read_text().splitlines()
+    ]
     assert answered == [f"stdin:{number}" for number in range(1, 91)]
 
 
@@ -208,7 +216,11 @@ def test_bad_events_become_dead_letters_and_the_run_goes_on(tmp_path: Path) -> N
         b'{"id": "n8", "features": {"x": "' + b"a" * 3000 + b'"}}': "oversized",
         b"\x00\xff\xfe binary \x80": "malformed-json",
     }
-    lines = good[:20] + [line for pair in zip(bad, good[20:], strict=False) for line in pair] + good[20 + len(bad) :]
+    lines = (
+        good[:20]
+        + [line for pair in zip(bad, good[20:], strict=False) for line in pair]
+        + good[20 + len(bad) :]
+    )
     with gzip.open(tmp_path / "events.jsonl.gz", "wb") as file:
         file.write(b"\n".join(lines) + b"\n")
     configured(

@@ -18,7 +18,9 @@ from stream_al.runtime import Worker
 
 
 def worker(store: SqliteStore, events: int = 100) -> Worker:
-    made = Worker(learner(), MemoryEvents(rows(events)), SimulatedOracle(5), MemorySink(), store, batch_size=25)
+    made = Worker(
+        learner(), MemoryEvents(rows(events)), SimulatedOracle(5), MemorySink(), store, batch_size=25
+    )
     made.recover()
     return made
 
@@ -58,7 +60,9 @@ def test_a_store_locked_by_somebody_else_says_so_and_keeps_what_it_had(path: Pat
     working.step()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreBusyError, match=r"store\.db: locked by another process .* then start again") as caught:
+    with pytest.raises(
+        StoreBusyError, match=r"store\.db: locked by another process .* then start again"
+    ) as caught:
         working.step()
     assert caught.value.retriable
     other.execute("ROLLBACK")
@@ -92,7 +96,9 @@ def test_a_full_disk_says_so_and_the_run_goes_on_when_there_is_room(path: Path) 
     again.close()
 
 
-@pytest.mark.parametrize("junk", [b"not a database, but text\n" * 500, b"\x00" * 5000, b"SQLite format 3\x00" + b"\xff" * 4096])
+@pytest.mark.parametrize(
+    "junk", [b"not a database, but text\n" * 500, b"\x00" * 5000, b"SQLite format 3\x00" + b"\xff" * 4096]
+)
 def test_a_file_that_is_no_store_is_refused_and_untouched(path: Path, junk: bytes) -> None:
     path.write_bytes(junk)
     with pytest.raises(StoreError, match=r"store\.db: "):
@@ -152,7 +158,9 @@ def test_a_missing_example_is_named(path: Path) -> None:
 def test_a_store_remembers_its_pipeline_and_names_what_changed(path: Path) -> None:
     SqliteStore(path, {"strategy": {"budget": 0.1}, "run": {"key": "a"}}).close()
     SqliteStore(path, {"run": {"key": "a"}, "strategy": {"budget": 0.1}}).close()
-    with pytest.raises(StoreError, match=r'made with another configuration: \[strategy\] was {"budget": 0.1}'):
+    with pytest.raises(
+        StoreError, match=r'made with another configuration: \[strategy\] was {"budget": 0.1}'
+    ):
         SqliteStore(path, {"strategy": {"budget": 0.2}, "run": {"key": "a"}})
 
 

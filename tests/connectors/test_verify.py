@@ -18,7 +18,9 @@ from stream_al.runtime import Worker
 
 RULES = DeskRules(quorum=2, max_answers=3, expire_after_events=60, remember=30)
 EVENTS: list[Any] = list(rows(150, twice=11))
-EVENTS[40:40] = [DeadLetter(source="events", position="f:41", reason="malformed-json", detail="d", record="{")]
+EVENTS[40:40] = [
+    DeadLetter(source="events", position="f:41", reason="malformed-json", detail="d", record="{")
+]
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +28,16 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with something in every table: two annotators, wrong, late, doubled and malformed labels."""
     path = tmp_path_factory.mktemp("verify") / "store.db"
     opened = SqliteStore(path, {"any": "thing"})
-    worker = Worker(learner(RULES), MemoryEvents(EVENTS), SqliteLabels(opened), MemorySink(), opened, batch_size=20)
+    worker = Worker(
+        learner(RULES), MemoryEvents(EVENTS), SqliteLabels(opened), MemorySink(), opened, batch_size=20
+    )
     worker.recover()
     truth = {row.id: row.truth for row in EVENTS if not isinstance(row, DeadLetter)}
     told: set[str] = set()
     while worker.step():
-        for (event_id,) in opened.connection.execute("SELECT event_id FROM queries ORDER BY asked").fetchall():
+        for (event_id,) in opened.connection.execute(
+            "SELECT event_id FROM queries ORDER BY asked"
+        ).fetchall():
             if event_id in told:
                 continue
             told.add(event_id)
@@ -114,7 +120,9 @@ def test_one_altered_value_is_found_and_named(
     connection.close()
     verdict = verified(path)
     assert verdict.differences, f"{table}.{column} of {key} was {value!r}, is {new!r}"
-    named = f"meta {key}" if table == "meta" else next((c for c in verdict.differences[0] if c.isdigit()), "?")
+    named = (
+        f"meta {key}" if table == "meta" else next((c for c in verdict.differences[0] if c.isdigit()), "?")
+    )
     assert named in verdict.differences[0]
 
 
@@ -140,4 +148,6 @@ def test_an_altered_prediction_is_named_by_event_and_field(store: Path, tmp_path
     connection.close()
     differences = verified(path).differences
     assert len(differences) == 1
-    assert differences[0].startswith(f"prediction of event '{content[4]['event_id']}': confidence is 0.123 in the store")
+    assert differences[0].startswith(
+        f"prediction of event '{content[4]['event_id']}': confidence is 0.123 in the store"
+    )

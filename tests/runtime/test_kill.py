@@ -85,7 +85,9 @@ def killed(processes: ForkServerContext, config: Path, kills: int, seed: int) ->
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / f"{name}.jsonl").read_bytes() for name in ("predictions", "queries", "dead_letters")}
+    return {
+        name: (folder / f"{name}.jsonl").read_bytes() for name in ("predictions", "queries", "dead_letters")
+    }
 
 
 def facts(folder: Path) -> dict[str, Any]:
@@ -93,7 +95,9 @@ def facts(folder: Path) -> dict[str, Any]:
     store = folder / "pipeline.db"
     connection = connect(store)
     try:
-        answered = [json.loads(line)["event_id"] for line in (folder / "predictions.jsonl").read_text().splitlines()]
+        answered = [
+            json.loads(line)["event_id"] for line in (folder / "predictions.jsonl").read_text().splitlines()
+        ]
         assert answered == [event.id for event in rows(EVENTS, seed=3, twice=50)]
         labels = connection.execute("SELECT number, event_id, outcome FROM labels ORDER BY number").fetchall()
         examples = list(read_examples(connection, store))
@@ -120,7 +124,9 @@ def test_seventy_kills_leave_the_bytes_and_the_digest_of_an_undisturbed_run(
     calm = pipeline(tmp_path / "calm", labels)
     assert killed(processes, calm, 0, seed=0) == 0
     wild = pipeline(tmp_path / "wild", labels)
-    assert killed(processes, wild, 70, seed=1) == 70, "the run was over before it had been killed often enough"
+    assert killed(processes, wild, 70, seed=1) == 70, (
+        "the run was over before it had been killed often enough"
+    )
     assert outputs(wild.parent) == outputs(calm.parent)
     assert facts(wild.parent) == facts(calm.parent)
     assert facts(wild.parent)["examples"] > 1000
@@ -152,7 +158,9 @@ def annotate(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_forty_kills_beside_an_annotator_at_his_own_pace(processes: ForkServerContext, tmp_path: Path) -> None:
+def test_forty_kills_beside_an_annotator_at_his_own_pace(
+    processes: ForkServerContext, tmp_path: Path
+) -> None:
     config = pipeline(tmp_path / "live", 'source = "file"\npath = "labels.jsonl"')
     annotator = processes.Process(target=annotate, args=(config.parent,))
     annotator.start()

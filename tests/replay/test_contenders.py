@@ -1,0 +1,57 @@
+import pytest
+
+from stream_al import ConfigError
+from stream_al.draws import draws
+from stream_al.replay.contenders import all_labels, matched_random, matched_share, parse_strategy
+from stream_al.strategies import Budgeted, ColdStart, Entropy, LeastConfidence, Margin
+
+IDS = [f"e{n}" for n in range(1000)]
+
+
+@pytest.mark.parametrize("utility", ["margin", "least-confidence", "entropy"])
+def test_a_utility_names_a_budgeted_strategy(utility):
+    contender = parse_strategy(utility, budget=0.2, explore=0.05, cold_start=7)
+    assert contender.name == utility
+    assert contender.strategy == ColdStart(Budgeted(0.2, utility, 0.05), 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "inner"),
+    [
+        ("margin<0.2", Margin(0.2)),
+        ("confidence<0.7", LeastConfidence(0.7)),
+        (" Entropy > .5 ", Entropy(0.5)),
+    ],
+)
+def test_a_comparison_names_a_fixed_threshold(text, inner):
+    assert parse_strategy(text).strategy.then == inner
+
+
+@pytest.mark.parametrize("text", ["margn", "margin>0.2", "entropy<0.5", "margin<", "margin<x", "", "random!"])
+def test_an_unknown_strategy_is_refused_with_the_names_there_are(text):
+    with pytest.raises(ConfigError, match=r"no such strategy; there are .*margin.*random, all.*entropy>0.5"):
+        parse_strategy(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "options"), [("margin<1.5", {}), ("margin", {"budget": 0.1, "explore": 0.2})]
+)
+def test_a_number_out_of_its_range_is_named(text, options):
+    with pytest.raises(ConfigError, match=r"--strategy .*: (threshold|explore) = .* must be a share"):
+        parse_strategy(text, **options)
+
+
+@pytest.mark.parametrize(("budget", "cold"), [(0.1, 50), (0.3, 0), (0.05, 50), (0.02, 50), (1.0, 50)])
+def test_random_spends_the_budget_to_the_last_label(budget, cold):
+    share = matched_share(IDS, budget=budget, cold_start=cold, key="k")
+    asked = sum(n < cold or draws("k")(event_id) < share for n, event_id in enumerate(IDS))
+    assert asked == max(cold, round(budget * len(IDS)))
+
+
+def test_baselines_are_told_apart():
+    contenders = [
+        parse_strategy("margin"),
+        matched_random(IDS, budget=0.1, cold_start=5, key="k"),
+        all_labels(),
+    ]
+    assert [contender.baseline for contender in contenders] == [False, True, True]

@@ -1,0 +1,403 @@
+"""Every strategy keeps the common promises, and those with a budget keep it whatever the model says."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from math import isfinite, nan
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from stream_al.checks import check_strategy
+from stream_al.checks.strategy import most_over
+from stream_al.draws import draws
+from stream_al.strategies import (
+    AnyOf,
+    Budgeted,
+    ColdStart,
+    Decision,
+    Entropy,
+    LeastConfidence,
+    Margin,
+    QueryStrategy,
+    Random,
+    State,
+)
+from stream_al.uncertainty import Scores, scores
+
+ALL = [
+    Budgeted(),
+    Budgeted(0.3, utility="entropy", explore=0.0),
+    Budgeted(0.05, utility="least-confidence", explore=0.05, burst=1),
+    Budgeted(0.0),
+    Budgeted(1.0),
+    Random(0.2),
+    Random(0.0),
+    Random(1.0),
+    LeastConfidence(0.6, explore=0.02),
+    Margin(0.3),
+    Entropy(0.7, explore=0.1),
+    AnyOf((LeastConfidence(0.5), Margin(0.2, explore=0.05))),
+    ColdStart(),
+    ColdStart(Budgeted(0.02), examples=10, rule="random", share=0.5),
+    ColdStart(Budgeted(0.02), rule="none"),
+    ColdStart(Margin(0.3), examples=7),
+    ColdStart(AnyOf((LeastConfidence(0.5), Entropy(0.9))), rule="random"),
+    ColdStart(Random(0.1), examples=0),
+    ColdStart(ColdStart(Budgeted(), examples=5), examples=20),
+]
+
+
+@pytest.mark.parametrize("strategy", ALL, ids=repr)
+def test_strategy_keeps_the_common_promises(strategy: QueryStrategy) -> None:
+    check_strategy(strategy, events=500, keys=200)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ALL, ids=repr)
+def test_strategy_keeps_the_common_promises_for_long(strategy: QueryStrategy) -> None:
+    check_strategy(strategy, events=5000, keys=2000)
+
+
+# ── the suite itself notices ─────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Broken(QueryStrategy):
+    """Breaks one promise at a time."""
+
+    how: Any = "nothing"
+
+    def start(self) -> State:
+        return {"list": [0], "big": tuple(range(1000)), "nan": (nan,)}.get(self.how, (0,))  # type: ignore[return-value]
+
+    def decide(self, scores: Scores, state: State, draw: float) -> tuple[Decision, State]:
+        count = state[0]
+        propensity = 0.5
+        utility = 1.0 - scores.margin
+        utility = 1.0 if utility != utility else utility
+        if self.how == "depends on the draw":
+            propensity = 1.0 if draw < 0.2 else 0.1
+        ask = draw < propensity
+        reason = "random" if ask else "none"
+        threshold: float | None = None
+        after: Any = (count + 1,)
+        match self.how:
+            case "asks anyway":
+                ask, reason = True, "random"
+            case "lies":
+                propensity = 0.2
+            case "no reason":
+                reason = "none"
+            case "own reason":
+                reason = "felt like it" if ask else "none"
+            case "nan utility":
+                utility = 1.0 - scores.margin
+            case "nan threshold":
+                threshold = nan
+            case "too probable":
+                propensity, ask, reason = 1.5, True, "random"
+            case "remembers":
+                Broken.calls = getattr(Broken, "calls", 0) + 1  # type: ignore[attr-defined]
+                utility = float(Broken.calls)  # type: ignore[attr-defined]
+            case "grows":
+                after = (*state, count + 1)
+            case "text":
+                after = {count}
+        return Decision(ask, utility, threshold, propensity, reason), after
+
+    def rate(self) -> float:
+        return 0.1 if self.how == "greedy" else 1.0
+
+    def slack(self) -> float:
+        return 3.0 if self.how == "greedy" else float("inf")
+
+
+def test_the_suite_accepts_a_third_partys_strategy() -> None:
+    check_strategy(Broken("nothing"), events=300, keys=50)
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("list", "return a tuple of numbers"),
+        ("big", "keep it under 1024"),
+        ("nan", "keep finite numbers only"),
+        ("asks anyway", "ask exactly when draw < propensity"),
+        ("lies", "ask exactly when draw < propensity"),
+        ("depends on the draw", "does not depend on the draw"),
+        ("no reason", "it is 'none' exactly when nothing is asked"),
+        ("own reason", "give one of cold-start, drift, explore"),
+        ("nan utility", "return a finite number"),
+        ("nan threshold", "give a finite number, or None"),
+        ("too probable", "it is a probability"),
+        ("remembers", "use nothing but the arguments"),
+        ("grows", "keep it under 1024"),
+        ("text", "the state is set; return a tuple"),
+        ("greedy", "and slack() is 3"),
+        ([], "cannot be hashed"),
+    ],
+)
+def test_the_suite_names_the_broken_promise(how: Any, told: str) -> None:
+    with pytest.raises(AssertionError, match="Broken") as caught:
+        check_strategy(Broken(how), events=500, keys=50)
+    assert told in str(caught.value)
+
+
+def test_the_suite_refuses_a_strategy_that_can_be_changed() -> None:
+    class Loose(Random):
+        def __setattr__(self, name: str, value: object) -> None:
+            object.__setattr__(self, name, value)
+
+    with pytest.raises(AssertionError, match="frozen=True"):
+        check_strategy(Loose(), events=10, keys=10)
+
+
+def test_the_worst_window_is_that_of_trying_all() -> None:
+    rng = random.Random(5)
+    for _ in range(50):
+        asked = [rng.random() < 0.3 for _ in range(rng.randrange(30))]
+        windows = [asked[i:j] for i in range(len(asked)) for j in range(i, len(asked) + 1)]
+        slow = max((sum(window) - 0.2 * len(window) for window in windows), default=0.0)
+        assert most_over(asked, 0.2) == pytest.approx(slow)
+
+
+# ── budgets ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def answer_of(utility: float, version: int = 1000) -> Scores:
+    """An answer whose every utility is near this number."""
+    first = 1.0 - utility / 2.0
+    return scores({"a": first, "b": 1.0 - first}, version, 2)
+
+
+RAW_NAN = Scores({"a": nan, "b": nan}, None, nan, nan, 1000, 2)
+levels = st.floats(0.0, 1.0) | st.sampled_from([0.0, 1e-9, 0.5, 1.0])
+runs = st.one_of(
+    st.tuples(levels, st.integers(1, 400)).map(lambda run: [answer_of(run[0])] * run[1]),
+    st.lists(levels, min_size=1, max_size=30).map(lambda found: [answer_of(u) for u in found]),
+    st.tuples(levels, levels, st.integers(2, 300)).map(
+        lambda trend: [answer_of(trend[0] + (trend[1] - trend[0]) * k / trend[2]) for k in range(trend[2])]
+    ),
+    st.tuples(levels, levels, st.integers(2, 300)).map(
+        lambda pair: [answer_of(pair[k % 2]) for k in range(pair[2])]
+    ),
+    st.integers(1, 200).map(lambda n: [RAW_NAN] * n),
+    st.integers(1, 200).map(lambda n: [scores({}, 0)] * n),
+    st.integers(1, 200).map(lambda n: [scores({"a": 1.0}, 3)] * n),
+)
+streams = st.lists(runs, min_size=1, max_size=8).map(
+    lambda found: [answer for run in found for answer in run]
+)
+budgeted = st.builds(
+    lambda budget, share, burst, utility: Budgeted(budget, utility, budget * share, burst),
+    st.sampled_from([0.0, 0.01, 0.1, 0.3, 1.0]) | st.floats(0.0, 1.0),
+    st.sampled_from([0.0, 0.1, 1.0]),
+    st.sampled_from([1, 3, 20]),
+    st.sampled_from(["least-confidence", "margin", "entropy"]),
+)
+strategies_with_budget = budgeted | st.builds(
+    ColdStart, budgeted, st.integers(0, 60), st.sampled_from(["all", "random", "none"]), st.floats(0.0, 1.0)
+)
+draw_rules = st.sampled_from([lambda k: 0.0, lambda k: 1.0 - 2.0**-53, None])
+
+
+@settings(max_examples=250, deadline=None)
+@given(strategies_with_budget, streams, draw_rules, st.integers(0, 10))
+def test_no_window_exceeds_the_budget_by_more_than_the_slack(
+    strategy: QueryStrategy, stream: list[Scores], rule: Any, charged: int
+) -> None:
+    hashed = draws("budget")
+    state = strategy.start()
+    asked = []
+    for number, answer in enumerate(stream):
+        draw = rule(number) if rule else hashed(str(number))
+        decision, state = strategy.decide(answer, state, draw)
+        asked.append(decision.ask)
+        assert isfinite(decision.utility)
+        if charged and number % 17 < charged:
+            state = strategy.charge(state)
+    assert isfinite(strategy.slack())
+    assert most_over(asked, strategy.rate()) <= strategy.slack() + 1e-6
+
+
+@settings(max_examples=100, deadline=None)
+@given(budgeted, streams)
+@example(Budgeted(0.5, burst=3), [answer_of(1.0)] * 50)
+def test_without_exploration_draws_that_are_all_low_still_keep_the_budget(
+    strategy: Budgeted, stream: list[Scores]
+) -> None:
+    state = strategy.start()
+    tokens = [state[1]]
+    for answer in stream:
+        _, state = strategy.decide(answer, state, 0.0)
+        tokens.append(state[1])
+    assert max(tokens) <= strategy.burst
+    assert min(tokens) > -strategy.burst - 1
+
+
+def beta(rng: random.Random) -> Scores:
+    return answer_of(rng.betavariate(0.5, 3.0))
+
+
+def few_leaves(rng: random.Random) -> Scores:
+    return answer_of(rng.choice((0.02, 0.1, 0.35, 0.8)))
+
+
+def three_classes(rng: random.Random) -> Scores:
+    values = [rng.random() ** 4 for _ in range(3)]
+    return scores({c: v / sum(values) for c, v in zip("abc", values, strict=True)}, 1000)
+
+
+def drifting(rng: random.Random, step: list[int] = [0]) -> Scores:  # noqa: B006 - a counter
+    step[0] += 1
+    return answer_of(min(1.0, rng.betavariate(0.5, 3.0) * (0.3 + 0.7 * (step[0] // 5000 % 2))))
+
+
+@pytest.mark.parametrize("budget", [0.01, 0.05, 0.1, 0.2, 0.3])
+@pytest.mark.parametrize("stream", [beta, few_leaves, three_classes, drifting], ids=lambda f: f.__name__)
+def test_a_long_ordinary_stream_is_asked_for_its_budget(budget: float, stream: Any) -> None:
+    rng = random.Random(11)
+    strategy, draw = Budgeted(budget), draws(f"long {budget}")
+    state = strategy.start()
+    events = int(min(150_000, 2500 / budget))
+    asked = 0
+    for number in range(events):
+        decision, state = strategy.decide(stream(rng), state, draw(str(number)))
+        asked += decision.ask
+    assert asked / events == pytest.approx(budget, rel=0.02)
+
+
+def test_a_model_that_is_always_sure_or_never_sure_is_still_asked_for_the_budget() -> None:
+    for utility in (0.0, 1e-12, 0.5, 1.0):
+        strategy, draw = Budgeted(0.1), draws("always")
+        state = strategy.start()
+        asked = 0
+        for number in range(20_000):
+            decision, state = strategy.decide(answer_of(utility), state, draw(str(number)))
+            asked += decision.ask
+        share = asked / 20_000
+        # Below what the log-odds can tell apart nothing is worth asking: what is left is exploration.
+        assert share == pytest.approx(0.1, rel=0.05) if utility > 1e-6 else 0.005 < share <= 0.1 * 1.02, (
+            utility
+        )
+
+
+def test_exploration_asks_its_share_of_what_the_model_is_sure_of() -> None:
+    strategy, draw = Budgeted(0.1, explore=0.03), draws("explore")
+    rng = random.Random(3)
+    state = strategy.start()
+    sure = asked = 0
+    for number in range(60_000):
+        decision, state = strategy.decide(beta(rng), state, draw(str(number)))
+        if decision.propensity == 0.03:
+            sure += 1
+            asked += decision.ask
+    assert sure > 40_000
+    assert asked / sure == pytest.approx(0.03, rel=0.1)
+
+
+def test_an_unsure_stretch_is_asked_more_than_a_sure_one() -> None:
+    strategy, draw = Budgeted(0.1, burst=50), draws("stretch")
+    rng = random.Random(4)
+    state = strategy.start()
+    counts = {"sure": 0, "unsure": 0}
+    for number in range(20_000):
+        kind = "unsure" if number % 1000 < 100 else "sure"
+        utility = rng.uniform(0.6, 1.0) if kind == "unsure" else rng.uniform(0.0, 0.3)
+        decision, state = strategy.decide(answer_of(utility), state, draw(str(number)))
+        counts[kind] += decision.ask
+    assert counts["unsure"] / 2_000 > 3 * counts["sure"] / 18_000
+
+
+def test_a_loan_is_repaid_so_that_the_whole_keeps_the_budget() -> None:
+    strategy, draw = Budgeted(0.1), draws("loan")
+    rng = random.Random(6)
+    state = strategy.start()
+    for _ in range(200):
+        state = strategy.charge(state)
+    asked = 0
+    for number in range(20_000):
+        decision, state = strategy.decide(beta(rng), state, draw(str(number)))
+        asked += decision.ask
+    assert state[2] == 0.0
+    assert (asked + 200) / 20_000 == pytest.approx(0.1, rel=0.03)
+
+
+def test_a_budget_of_nothing_asks_nothing() -> None:
+    strategy = Budgeted(0.0)
+    state = strategy.start()
+    for answer in [scores({}), answer_of(1.0), answer_of(0.0), RAW_NAN] * 50:
+        decision, state = strategy.decide(answer, state, 0.0)
+        assert not decision.ask
+
+
+# ── cold start ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_cold_start_asks_every_event_until_it_has_asked_enough() -> None:
+    strategy = ColdStart(Budgeted(0.1), examples=5)
+    state = strategy.start()
+    reasons = []
+    for _ in range(8):
+        decision, state = strategy.decide(scores({}, 0), state, 0.999)
+        reasons.append(decision.reason)
+    assert reasons == ["cold-start"] * 5 + ["none"] * 3
+
+
+def test_a_cold_start_ends_with_the_examples_learned_and_two_classes() -> None:
+    strategy = ColdStart(Margin(0.2), examples=5)
+    one_class = scores({"a": 1.0}, 9)
+    assert strategy.decide(one_class, (0,), 0.5)[0].reason == "cold-start"
+    assert strategy.decide(answer_of(0.1, version=4), (0,), 0.5)[0].reason == "cold-start"
+    assert strategy.decide(answer_of(0.1, version=5), (0,), 0.5)[0].reason == "none"
+    assert strategy.decide(answer_of(0.9, version=5), (0,), 0.5)[0].reason == "uncertain"
+
+
+def test_while_its_labels_are_late_a_cold_start_without_a_budget_asks_its_share() -> None:
+    strategy = ColdStart(Margin(0.2), examples=3, share=0.25)
+    decision, state = strategy.decide(scores({}, 0), (3,), 0.2)
+    assert (decision.ask, decision.propensity, decision.reason) == (True, 0.25, "cold-start")
+    assert not strategy.decide(scores({}, 0), state, 0.25)[0].ask
+
+
+@pytest.mark.parametrize("threshold", [LeastConfidence(0.7), Margin(0.2), Entropy(0.5)])
+def test_fixed_thresholds_ask_where_the_model_gives_nan(threshold: QueryStrategy) -> None:
+    assert threshold.decide(RAW_NAN, (), 0.99)[0].ask
+
+
+def test_any_of_asks_when_one_member_asks_and_reports_its_propensity() -> None:
+    strategy = AnyOf([LeastConfidence(0.5, explore=0.1), Margin(0.2, explore=0.3)])  # type: ignore[arg-type]
+    assert hash(strategy) == hash(AnyOf(strategy.members))
+    sure = scores({"a": 0.9, "b": 0.1})
+    assert strategy.decide(sure, (), 0.2)[0].reason == "explore"
+    assert strategy.decide(sure, (), 0.2)[0].propensity == 0.3
+    assert not strategy.decide(sure, (), 0.3)[0].ask
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Budgeted(nan), "budget = nan"),
+        (lambda: Budgeted(-0.1), "budget = -0.1"),
+        (lambda: Budgeted(0.1, explore=0.2), "explore = 0.2"),
+        (lambda: Budgeted(utility="boldness"), "least-confidence, margin, entropy"),
+        (lambda: Budgeted(burst=0), "burst = 0"),
+        (lambda: ColdStart(examples=-1), "examples = -1"),
+        (lambda: ColdStart(rule="some"), "all, random, none"),
+        (lambda: ColdStart(share=2.0), "share = 2.0"),
+        (lambda: Random(1.1), "budget = 1.1"),
+        (lambda: Margin(nan), "threshold = nan"),
+        (lambda: LeastConfidence(explore=-1.0), "explore = -1.0"),
+        (lambda: Entropy(2.0), "threshold = 2.0"),
+        (lambda: AnyOf(()), "one or more"),
+        (lambda: AnyOf((Budgeted(),)), "fixed thresholds"),
+    ],
+)
+def test_a_configuration_that_makes_no_sense_is_refused_by_name(make: Any, told: str) -> None:
+    with pytest.raises(ValueError, match=".") as caught:
+        make()
+    assert told in str(caught.value)
