@@ -15,7 +15,6 @@ from river import (
     active,
     anomaly,
     bandit,
-    base,
     compose,
     drift,
     dummy,
@@ -424,8 +423,7 @@ def river_classes(kind: type) -> Iterator[type]:
             members = vars(importlib.import_module(module.name))
         except ImportError:  # what needs an optional package
             continue
-        for name in members.get("__all__", ()):
-            thing = members[name]
+        for thing in (members.get(name) for name in members.get("__all__", ())):
             if inspect.isclass(thing) and issubclass(thing, kind) and not inspect.isabstract(thing):
                 yield thing
 
@@ -511,6 +509,3 @@ def labels_of(case: Case, kind: str) -> tuple[Any, ...]:
     if case.classes is not None:
         return case.classes if type(case.classes[0]).__name__ == kind else ()
     return LABELS[kind][:2] if case.binary else LABELS[kind]
-
-
-BASE_CLASSIFIER = base.Classifier

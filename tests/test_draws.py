@@ -22,15 +22,14 @@ def test_a_draw_is_in_range_and_repeatable(event_id: str, key: str) -> None:
 
 def test_a_draw_is_the_same_in_another_process_with_another_hash_seed() -> None:
     code = "from stream_al.draws import draws; print(repr(draws('key')('événement 1')))"
-    for seed in ("0", "1"):
-        found = subprocess.run(
-            [sys.executable, "-c", code],
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path), "PYTHONUTF8": "1"},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert found.stdout.strip() == repr(draws("key")("événement 1"))
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONHASHSEED": "1", "PYTHONPATH": ":".join(sys.path), "PYTHONUTF8": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == repr(draws("key")("événement 1"))
 
 
 def test_a_draw_does_not_change_between_releases() -> None:

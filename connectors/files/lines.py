@@ -265,7 +265,7 @@ def _line(number: int, data: bytes, size: int, after: int, most: int, first: boo
         data = data.removeprefix(_MARK)
     content = data.rstrip(b"\r")
     if cut or len(content) > most:
-        return Line(number, data[:_KEPT], after, size)
+        return Line(number, data[: min(_KEPT, most)], after, size)
     return Line(number, content, after)
 
 

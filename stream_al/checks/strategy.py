@@ -245,7 +245,7 @@ def _check_stream(
         decision, after = strategy.decide(answer, state, draw)
         wrong = _wrong_decision(decision, draw) or _wrong_state(after)
         again = strategy.decide(answer, tuple(json.loads(json.dumps(state))), draw)
-        if again != (decision, after):
+        if wrong is None and again != (decision, after):
             wrong = f"decided {decision} and then {again[0]} of the same; use nothing but the arguments"
         if wrong is None and number % max(1, events // 10) == 3:
             wrong = _wrong_propensity(strategy, answer, state, chances)

@@ -9,6 +9,9 @@ from typing import Any
 from stream_al.replay.contenders import ALL, RANDOM
 from stream_al.replay.outcome import Outcome
 
+_SAME = 1.1
+"""Up to so many times the labels is an equal number: a budget is held over time, not to the last label."""
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -62,13 +65,19 @@ class Comparison:
         return None if self.all is None else 100.0 * (outcome.accuracy - self.all.accuracy)
 
     def sentence(self) -> str:
-        """Return the result in words: the best of those compared, beside the baselines."""
-        best = max(self.compared or self.outcomes, key=lambda outcome: outcome.accuracy)
+        """Return the result in words: the best of those compared, beside the baselines.
+
+        One that spent more than random did is no match for it: it is left out while there is another, and is
+        not said to beat random.
+        """
+        at_random, everything = self.random, self.all
+        most = float("inf") if at_random is None else _SAME * at_random.labels
+        matching = [outcome for outcome in self.compared if outcome.labels <= most]
+        best = max(matching or self.compared or self.outcomes, key=lambda outcome: outcome.accuracy)
         text = f"{best.title[0].upper()}{best.title[1:]}"
         text += f", {best.labels:,} labels for {best.events:,} events gave {best.accuracy:.1%} right answers"
         parts = []
-        at_random, everything = self.random, self.all
-        if at_random is not None and at_random is not best:
+        if at_random is not None and best in matching:
             parts.append(_difference(best, at_random, f"asking for {at_random.labels:,} at random"))
         if everything is not None and everything is not best:
             parts.append(_difference(best, everything, f"learning from all {everything.labels:,} labels"))

@@ -1,6 +1,7 @@
 import fcntl
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -31,11 +32,19 @@ def refused(*arguments):
     return str(result.exception)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """The demo as everybody runs it, once for all these tests."""
-    directory = tmp_path_factory.mktemp("demo") / "here"
-    return demo(directory), directory
+    """The demo as everybody runs it, once for all these tests, whichever of pytest's workers runs them."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    directory, kept = shared / "demo", shared / "demo.json"
+    with (shared / "demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            run = demo(directory)
+            kept.write_text(json.dumps([run.returncode, run.stdout, run.stderr]))
+    return subprocess.CompletedProcess([], *json.loads(kept.read_text())), directory
 
 
 @pytest.fixture
@@ -45,6 +54,7 @@ def result(finished):
     return json.loads(run.stdout)
 
 
+@pytest.mark.slow
 def test_the_table_says_what_the_written_predictions_say(finished, result):
     _, directory = finished
     assert [s["title"] for s in result["strategies"]] == [
@@ -65,6 +75,7 @@ def test_the_table_says_what_the_written_predictions_say(finished, result):
         assert [q["event_id"] for q in asked] == [p["event_id"] for p in predictions if p["queried"]]
 
 
+@pytest.mark.slow
 def test_the_table_says_what_the_stores_say(finished, result):
     _, directory = finished
     for strategy in result["strategies"]:
@@ -77,6 +88,7 @@ def test_the_table_says_what_the_stores_say(finished, result):
         assert strategy["answered"] == strategy["labels"]
 
 
+@pytest.mark.slow
 def test_the_comparison_is_fair(result):
     margin, at_random, everything = (strategy["labels"] for strategy in result["strategies"])
     assert at_random == 231
@@ -84,6 +96,7 @@ def test_the_comparison_is_fair(result):
     assert everything == 2310
 
 
+@pytest.mark.slow
 def test_answers_came_late_and_out_of_order(finished):
     _, directory = finished
     connection = sqlite3.connect(directory / "margin" / "pipeline.db")
@@ -96,6 +109,7 @@ def test_answers_came_late_and_out_of_order(finished):
     assert asked != sorted(asked)
 
 
+@pytest.mark.slow
 def test_the_pictures_and_the_page_are_there(finished, result):
     _, directory = finished
     files = {name: Path(path) for name, path in result["files"].items()}
@@ -104,6 +118,7 @@ def test_the_pictures_and_the_page_are_there(finished, result):
     assert result["summary"] in files["html"].read_text()
 
 
+@pytest.mark.slow
 def test_progress_goes_to_standard_error_as_plain_lines(finished):
     run, _ = finished
     assert "asked by margin: " in run.stderr
@@ -111,6 +126,7 @@ def test_progress_goes_to_standard_error_as_plain_lines(finished):
     assert "\x1b" not in run.stderr
 
 
+@pytest.mark.slow
 def test_a_store_of_the_demo_verifies(finished):
     _, directory = finished
     command = [*MAIN, "verify", str(directory / "margin" / "pipeline.db")]
@@ -120,15 +136,17 @@ def test_a_store_of_the_demo_verifies(finished):
 
 
 @pytest.mark.slow
-def test_a_former_demo_is_overwritten_with_the_same_bytes_and_nothing_else_is_touched(finished):
+def test_a_former_demo_is_overwritten_with_the_same_bytes_and_nothing_else_is_touched(finished, tmp_path):
     run, directory = finished
-    outputs = [directory / "margin" / "predictions.jsonl", directory / "report.html"]
-    before = [path.read_bytes() for path in outputs]
-    (directory / "margin" / "notes.txt").write_text("mine")
-    again = demo(directory, "--quiet")
-    assert (again.stdout, again.stderr) == (run.stdout, "")
-    assert [path.read_bytes() for path in outputs] == before
-    assert (directory / "margin" / "notes.txt").read_text() == "mine"
+    copy = tmp_path / "copy"
+    shutil.copytree(directory, copy)
+    (copy / "margin" / "notes.txt").write_text("mine")
+    again = demo(copy, "--quiet")
+    assert again.stderr == ""
+    assert json.loads(again.stdout) | {"files": ...} == json.loads(run.stdout) | {"files": ...}
+    for name in ("margin/predictions.jsonl", "all/queries.jsonl", "report.html", "learning-curves.png"):
+        assert (copy / name).read_bytes() == (directory / name).read_bytes()
+    assert (copy / "margin" / "notes.txt").read_text() == "mine"
 
 
 def test_a_directory_with_other_files_is_left_alone(tmp_path):

@@ -83,6 +83,18 @@ def test_the_sentence_does_not_hide_a_loss_or_a_draw():
     assert "as many as learning from all 100 labels" in text
 
 
+def test_the_sentence_compares_with_random_only_what_spent_no_more():
+    lavish = outcome("margin<0.9", "asked where margin < 0.9", 95, 100, 60)
+    frugal = outcome("margin", "asked by margin", 80, 100, 10)
+    rest = [outcome("random", "asked at random", 75, 100, 10), outcome("all", "all labels", 97, 100, 100)]
+    assert "Asked by margin, 10 labels" in Comparison("x", 2, [lavish, frugal, *rest], {}).sentence()
+    alone = Comparison("x", 2, [lavish, *rest], {}).sentence()
+    assert alone == (
+        "Asked where margin < 0.9, 60 labels for 100 events gave 95.0% right answers: "
+        "2.0 points fewer than learning from all 100 labels."
+    )
+
+
 def test_one_outcome_alone_makes_a_sentence_and_no_gap():
     alone = outcome("all", "all labels", 1, 2, 2)
     assert Comparison("x", 2, [alone], {}).sentence().endswith("gave 50.0% right answers.")
