@@ -8,6 +8,7 @@ Left out are those unused generators and the caches that `Pipeline` derives from
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import sys
 import types
@@ -59,7 +60,7 @@ def deep_recursion(limit: int = 1_000_000) -> Iterator[None]:
     would run out of stack long before.
     """
     before = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(before, limit))
+    sys.setrecursionlimit(limit)
     try:
         yield
     finally:
@@ -68,7 +69,9 @@ def deep_recursion(limit: int = 1_000_000) -> Iterator[None]:
 
 def state_of(thing: object) -> Any:
     """Return what defines an object besides its type, without unused generators and derived caches."""
-    state = thing.__reduce_ex__(4)
+    kind: Any = type(thing)
+    reducer = copyreg.dispatch_table.get(kind)  # regular expressions, for one
+    state = reducer(thing) if reducer is not None else thing.__reduce_ex__(4)
     if isinstance(state, str):
         return state
     maker, arguments, attributes, items, pairs = (*state, None, None, None)[:5]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
@@ -142,6 +143,8 @@ def steadied(estimator: Any) -> Any:
             part.__class__ = pure
         elif kind is preprocessing.OneHotEncoder and part.categories:
             part._zero_dict = dict(sorted(part._zero_dict.items()))  # came out of the user's sets
+        if getattr(part, "max_depth", None) == sys.getrecursionlimit() - 20:
+            part.max_depth = 980  # River's default, from Python's default limit, in whichever process
     return estimator
 
 

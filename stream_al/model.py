@@ -22,7 +22,9 @@ from stream_al.snapshot import dump_estimator, globals_of, load_estimator
 from stream_al.uncertainty import Scores, scores
 
 _MAGIC: Final = b"stream_al snapshot 1\n"
-_DEPTH: Final = 5000  # how deep the caller stands must not decide what can be learned
+# Neither how deep the caller stands nor the process's limit must decide what is learned: River's trees take
+# their greatest depth from it.
+_DEPTH: Final = 5000
 LABEL_TYPES: Final[Mapping[str, type]] = {"str": str, "int": int, "bool": bool}
 
 
@@ -85,10 +87,10 @@ class Model:
             raise ModelError(f"checkpoint_every = {checkpoint_every!r}: must be at least 1")
         self._declared = frozenset(declared)
         self._every = checkpoint_every
-        self._origin = digest((estimator, sorted(map(repr, declared)), label_type))
-        own = steadied(load_estimator(dump_estimator(estimator), globals_of(estimator)))
+        own = steadied(_copied(estimator))
         self._estimator: Any = own
         self._allowed = globals_of(estimator) | globals_of(own)
+        self._origin = digest((own, sorted(map(repr, declared)), label_type))
         self.version = 0
         self.label_type: str | None = label_type
         self.unknown_features = 0
@@ -359,6 +361,17 @@ def read_header(snapshot: bytes) -> dict[str, Any]:
     if not isinstance(header, dict) or not all(isinstance(header.get(k), t) for k, t in wanted.items()):
         raise SnapshotError("the snapshot is corrupt: it does not begin as one")
     return header
+
+
+def _copied(estimator: object) -> Any:
+    """Return a copy made as a snapshot will make it, so that what cannot be loaded is noticed now."""
+    try:
+        return load_estimator(dump_estimator(estimator), globals_of(estimator))
+    except SnapshotError as error:
+        raise ModelError(
+            f"{type(estimator).__name__} cannot be saved and loaded ({error}); "
+            "use functions defined in a module instead of methods of objects"
+        ) from None
 
 
 def _checksum(content: bytes) -> bytes:

@@ -247,10 +247,13 @@ class CsvEvents(_Events):
         else:
             return False
         try:
-            header = _cells([_text(line) + "\n"])
+            self._header = self._checked(_cells([_text(line) + "\n"]))
         except RecordError as error:
+            self.close()
             raise SourceError(f"{self._lines.name}: the header is unreadable: {error.detail}") from None
-        self._header = self._checked(header)
+        except SourceError:
+            self.close()
+            raise
         if self._goal is not None and not isinstance(self._lines, StdinLines):
             self._lines.seek(self._goal)
         elif self._position is None:

@@ -70,7 +70,7 @@ class FileLines:
         self._file: IO[bytes] | None = None
         self._offset = 0
         self._number = 0
-        self._broken: Exception | None = None
+        self._broken: SourceError | None = None
         if follow and path.suffix == ".gz":
             raise SourceError(f"{path}: a compressed file cannot be followed; turn follow off")
         if not follow and not path.is_file():
@@ -104,23 +104,26 @@ class FileLines:
 
     def _read(self, limit: int) -> list[Line]:
         found: list[Line] = []
+        if self._broken is not None:
+            raise self._broken
         if self.exhausted:
             return found
         file = self._opened()
         if file is None:
             return found
         try:
-            while len(found) < limit and self._broken is None:
+            while len(found) < limit:
                 line = self._next(file)
                 if line is None:
                     break
                 found.append(line)
         except (OSError, EOFError, zlib.error) as error:
-            self._broken = error
-        if self._broken is not None and not found:  # what was read before it broke comes first
-            raise SourceError(
-                f"{self.path}: unreadable after line {self._number}: {self._broken}; put a whole file there"
-            ) from self._broken
+            self.close()
+            self._broken = SourceError(
+                f"{self.path}: unreadable after line {self._number}: {error}; put a whole file there"
+            )
+            if not found:  # what was read before it broke comes first
+                raise self._broken from error
         return found
 
     def _next(self, file: IO[bytes]) -> Line | None:
@@ -151,6 +154,7 @@ class FileLines:
             return
         file.seek(self._offset)
         if os.fstat(file.fileno()).st_size < self._offset:
+            self.close()
             raise self._shortened()
 
     def _opened(self) -> IO[bytes] | None:

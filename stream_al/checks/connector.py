@@ -252,7 +252,7 @@ def check_sink(
     sink.close()
     whole = {name: first[name] + last[name] for name in names}
     require(_held(read, names) == whole, "the outputs do not hold what was emitted, in order")
-    left = [dict.fromkeys(names, cut) for cut in range(-1, max(map(len, last.values())) + 1)]
+    left = [dict.fromkeys(names, cut) for cut in range(-1, max(map(len, last.values()), default=0) + 1)]
     left += [{**dict.fromkeys(names, 0), name: 5} for name in names]
     for cuts in left:
         # −1 stands for more than was ever committed: a batch that was emitted by nobody's commit.

@@ -215,7 +215,7 @@ def _wrong_state(state: object) -> str | None:
 
 def _wrong_decision(decision: Decision, draw: float) -> str | None:
     ask, utility, threshold, propensity, reason = decision
-    if type(ask) is not bool:
+    if ask not in (True, False):
         return f"ask is {ask!r}; return True or False"
     if not isfinite(utility):
         return f"utility is {utility!r}; return a finite number, 1 where nothing is known"

@@ -18,7 +18,8 @@ from connectors.memory import MemoryEvents, MemorySink
 from connectors.sqlite import Annotations, SqliteLabels, SqliteStore
 from stream_al import ActiveLearner, ConfigError, DeskRules, RecordError, StoreError
 from stream_al.cli import cards, keys
-from stream_al.cli.label import Session, label_command
+from stream_al.cli.label import label_command
+from stream_al.cli.session import Session
 from stream_al.codec import EventRow
 from stream_al.records import Label, Query
 from stream_al.runtime import Worker

@@ -8,7 +8,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +163,11 @@ def test_files_keep_the_promises_of_a_source(
 
 rows = st.lists(
     st.one_of(
-        st.lists(st.sampled_from(["1", "2.5", "text", "", "nan", 'a"b', "x\ny", "x\r\n\n", '"', ",", "é"]), min_size=2, max_size=3),
+        st.lists(
+            st.sampled_from(["1", "2.5", "text", "", "nan", 'a"b', "x\ny", "x\r\n\n", '"', ",", "é"]),
+            min_size=2,
+            max_size=3,
+        ),
         st.sampled_from(['1,"', '"1,2', "1,2,3,4", "", " ", "1,inf", '"a"b,1', "\r1,2", "1,2\r"]),
     ),
     max_size=12,
@@ -222,10 +226,8 @@ def test_binary_garbage_is_dead_letters_and_reads_the_same_after_any_restart(
     path = write(tmp_path / "t.csv", b"a,b\n" + data)
     check_event_source(lambda: CsvEvents(FileLines(path, max_bytes=20)))
     path = write(tmp_path / "h.csv", data)
-    try:
+    with suppress(SourceError):  # a header that cannot be meant
         check_event_source(lambda: CsvEvents(FileLines(path)))
-    except SourceError as error:
-        assert "h.csv" in str(error)
 
 
 def test_labels_keep_the_promises_of_a_source(tmp_path: Path) -> None:
@@ -315,7 +317,7 @@ def test_a_bad_value_in_a_row_of_several_lines_is_one_dead_letter(read_csv: Call
 def test_a_quoted_cell_of_too_many_lines_or_bytes_is_given_up(read_csv: Callable[..., list[Any]]) -> None:
     for filler, options in (
         ("x\n" * 250, {}),
-        ("y" * 60 + "\n", {"max_bytes": 50}),
+        ("y\n" + "z" * 60 + "\n", {"max_bytes": 50}),
         (("z" * 30 + "\n") * 4, {"max_bytes": 50}),
     ):
         found = read_csv('a\n"' + filler + '"\n7\n', **options)
@@ -344,7 +346,7 @@ def test_a_column_that_does_not_exist_is_named_with_those_that_do(
     [
         (b"a,b,a", "column 'a' is there twice"),
         (b",a", "column 1 has no name"),
-        (b'"a,b', "a quoted name does not end in its line"),
+        (b'"a,b', "a quoted name does not end"),
         (b"\xff,b", "byte 0 is not UTF-8"),
         (b"x" * 200, "raise max_record_bytes"),
     ],
@@ -352,7 +354,7 @@ def test_a_column_that_does_not_exist_is_named_with_those_that_do(
 def test_a_header_that_cannot_be_meant_ends_the_reading(
     read_csv: Callable[..., list[Any]], header: bytes, told: str
 ) -> None:
-    with pytest.raises(SourceError, match="t.csv") as caught:
+    with pytest.raises(SourceError, match=r"t\.csv") as caught:
         read_csv(header + b"\n1,2\n", max_bytes=100)
     assert told in str(caught.value)
 
@@ -596,6 +598,7 @@ def test_a_file_that_is_not_followed_ends_once(tmp_path: Path) -> None:
         file.write(': {"a": 1}}\n')
     assert source.read(10, 0.0) == []
     assert source.exhausted
+    source.close()
 
 
 # ── following ────────────────────────────────────────────────────────────────────────────────────
