@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 
-from stream_al.codec import EventRow
+from stream_al.codec import EventRow, QueryRow
 from stream_al.labels import QueryState
 from stream_al.ports import NEVER, OUTPUTS, Batch, IncomingLabel, Position, Progress, Received, Recovered
-from stream_al.records import DeadLetter, Example, Label, Query
+from stream_al.records import DeadLetter, Example, Label
 
 
 class MemoryEvents:
@@ -75,7 +75,7 @@ class MemoryLabels:
         self._next += len(found)
         return found
 
-    def asked(self, query: Query, event: EventRow, number: int) -> None:
+    def asked(self, query: QueryRow, event: EventRow, number: int) -> None:
         """Do nothing."""
 
     def close(self) -> None:

@@ -26,6 +26,7 @@ from stream_al.records import (
     Event,
     FeatureValue,
     Name,
+    Query,
     record_error,
 )
 
@@ -73,6 +74,39 @@ class PredictionRow(msgspec.Struct, gc=False):
     schema_version: int = SCHEMA_VERSION
 
 
+class QueryRow(msgspec.Struct, gc=False):
+    """A query inside the pipeline: the same fields as `stream_al.records.Query`."""
+
+    event_id: str
+    features: dict[str, Any]
+    display: dict[str, Any] | None
+    key: str | None
+    predicted: str | int | bool | None
+    probabilities: dict[str, float]
+    utility: float
+    threshold: float | None
+    propensity: float
+    reason: str
+    model_version: int
+    event_number: int
+    asked_at: datetime | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    @classmethod
+    def of(cls, query: Query) -> QueryRow:
+        """Return the row of a validated query."""
+        return cls(**{name: getattr(query, name) for name in cls.__struct_fields__})
+
+    def public(self) -> Query:
+        """Return the query as others see it."""
+        return Query.model_validate({name: getattr(self, name) for name in self.__struct_fields__})
+
+    def to_json(self) -> bytes:
+        """Write the query as one line of JSON (no line end), exactly as `Query` reads it."""
+        return _encoder.encode(self)
+
+
+decode_query: Final = msgspec.json.Decoder(QueryRow).decode
 _decode = msgspec.json.Decoder(EventRow).decode
 _encoder = msgspec.json.Encoder()
 encode_event = _encoder.encode

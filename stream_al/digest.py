@@ -180,6 +180,8 @@ class _Walk:
                 parts.append(f"{thing.__module__}.{thing.__qualname__}".encode())
                 return b"name"
             state = (thing.__qualname__, owner)  # `pattern.findall`
+        elif isinstance(thing, types.MethodDescriptorType):  # `str.lower`
+            state = (thing.__objclass__, thing.__name__)
         elif isinstance(thing, np.ndarray) and thing.dtype != object:
             parts += (_sized(b"", f"{thing.dtype.str}{thing.shape}".encode()), thing.tobytes())
             return b"array"
@@ -211,6 +213,7 @@ def _is_plain(kind: Any) -> bool:
         and not hasattr(kind, "__getnewargs__")
         and not hasattr(kind, "__getnewargs_ex__")
         and kind.__module__ != "builtins"
+        and kind not in copyreg.dispatch_table
     )
 
 

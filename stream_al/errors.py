@@ -59,7 +59,7 @@ class ConfigError(StreamALError):
 
 
 class ModelError(StreamALError):
-    """An estimator that cannot be used as a model: not a classifier, unseeded, …"""
+    """An estimator that cannot be used as a model: not a classifier, without a seed, and so on."""
 
     exit_code = 2
 

@@ -219,7 +219,7 @@ def _silent(parent: type) -> type:
 
 def _subclass(parent: type, members: dict[str, Any]) -> type:
     # Under its parent's name, which is what messages show, and where pickle finds it (`globals` below).
-    return type(parent.__name__, (parent,), {**members, "__module__": __name__, "__doc__": parent.__doc__})
+    return type(parent.__name__, (parent,), {**members, "__module__": __name__})
 
 
 def _attribute(thing: Any, name: str) -> Any:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
+from stream_al.codec import QueryRow, decode_query
 from stream_al.records import ClassLabel, Example, Label, Query
 
 OUTCOMES: Final = {
@@ -130,7 +131,7 @@ class QueryState(NamedTuple):
 
 @dataclass(slots=True)
 class _Open:
-    query: Query
+    query: QueryRow
     line: str
     clock: datetime | None
     votes: dict[str, Vote] = field(default_factory=dict)
@@ -173,7 +174,7 @@ class LabelDesk:
     @property
     def open_queries(self) -> list[Query]:
         """The open queries, oldest first."""
-        return [held.query for held in self._open.values()]
+        return [held.query.public() for held in self._open.values()]
 
     def blocks(self, event_id: str, utility: float) -> str | None:
         """Return why an event cannot be asked about: ``"already-asked"``, ``"queue-full"``, or None."""
@@ -186,8 +187,10 @@ class LabelDesk:
             return "queue-full"
         return None
 
-    def ask(self, query: Query) -> list[Settled]:
+    def ask(self, query: Query | QueryRow) -> list[Settled]:
         """Open a query that nothing `blocks`; return the labels settled because another one made way."""
+        if isinstance(query, Query):
+            query = QueryRow.of(query)
         settled: list[Settled] = []
         if len(self._open) >= self.rules.max_open:
             settled = self._close(self._find_least(), "withdrawn", "a more useful query took its place")
@@ -371,8 +374,8 @@ class LabelDesk:
             held.query.utility,
             held.query.event_number,
             held.line,
-            json.dumps(votes),
-            json.dumps(held.abstained),
+            json.dumps(votes) if votes else "[]",
+            json.dumps(held.abstained) if held.abstained else "[]",
             None if held.clock is None else held.clock.isoformat(),
             example,
             closed,
@@ -416,7 +419,7 @@ class LabelDesk:
             ]
             if state.closed is None:
                 held = _Open(
-                    Query.model_validate_json(state.query),
+                    decode_query(state.query),
                     state.query,
                     None if state.clock is None else datetime.fromisoformat(state.clock),
                     {vote.label.annotator: vote for vote in votes},

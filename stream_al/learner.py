@@ -9,13 +9,14 @@ from typing import Final, NamedTuple
 from river import base
 from river.compose import Pipeline
 
-from stream_al.codec import EventRow, PredictionRow
+from stream_al.codec import EventRow, PredictionRow, QueryRow
 from stream_al.draws import draws
 from stream_al.errors import RecordError, SnapshotError
 from stream_al.labels import DeskRules, LabelDesk, QueryState, Settled
 from stream_al.model import Model
 from stream_al.records import Event, Example, Label, Prediction, Query
-from stream_al.strategies import ColdStart, QueryStrategy, State
+from stream_al.strategies import ColdStart, Decision, QueryStrategy, State
+from stream_al.uncertainty import Scores
 
 _MAGIC: Final = b"stream_al learner 1\n"
 
@@ -101,60 +102,53 @@ class ActiveLearner:
         """
         row, query, settled = self.answer(EventRow.of(event))
         prediction = Prediction.model_validate({name: getattr(row, name) for name in row.__struct_fields__})
-        return Processed(prediction, query, settled)
+        return Processed(prediction, None if query is None else query.public(), settled)
 
-    def answer(self, event: EventRow) -> tuple[PredictionRow, Query | None, list[Settled]]:
+    def answer(self, event: EventRow) -> tuple[PredictionRow, QueryRow | None, list[Settled]]:
         """Do what `process` does, for a validated row; the path of every event in a worker."""
-        event_id = event.id
+        event_id: str = event.id  # type: ignore[assignment]  # a validated row has the text
         scores = self.model.score(event.features)
-        settled = _NOTHING
-        if self.desk.expires:
-            settled = self.desk.advance(self.events, event.timestamp)
-        (ask, utility, threshold, propensity, reason), state = self.strategy.decide(
-            scores,
-            self.state,
-            self._draw(event_id),  # type: ignore[arg-type]
-        )
-        blocked = self.desk.blocks(event_id, utility)  # type: ignore[arg-type]
+        settled = self.desk.advance(self.events, event.timestamp) if self.desk.expires else _NOTHING
+        decision, state = self.strategy.decide(scores, self.state, self._draw(event_id))
+        ask, propensity, reason = decision.ask, decision.propensity, decision.reason
+        blocked = self.desk.blocks(event_id, decision.utility)
         if blocked is None:
             self.state = state
         else:  # not offered to the strategy: whatever it said, this event could not have been asked about
             ask, propensity, reason = False, 0.0, blocked
         query = None
         if ask:
-            query = self._query(
-                event, scores.probabilities, scores.label, utility, threshold, propensity, reason
-            )
+            query = self._query(event, scores, decision)
             settled = settled + self.desk.ask(query)
+        self.events += 1
         prediction = PredictionRow(
-            event_id,  # type: ignore[arg-type]
+            event_id,
             scores.label,
             scores.probabilities,
             scores.confidence,
             scores.margin,
             scores.version,
-            utility,
-            threshold,
+            decision.utility,
+            decision.threshold,
             propensity,
             ask,
             reason,
         )
-        self.events += 1
         return prediction, query, settled
 
-    def _query(self, event, probabilities, label, utility, threshold, propensity, reason) -> Query:  # type: ignore[no-untyped-def]
-        return Query.model_construct(
-            event_id=event.id,
+    def _query(self, event: EventRow, scores: Scores, decision: Decision) -> QueryRow:
+        return QueryRow(
+            event_id=event.id,  # type: ignore[arg-type]
             features=event.features,
             display=event.display,
             key=event.key,
-            predicted=label,
-            probabilities={_text(c): p for c, p in probabilities.items()},
-            utility=utility,
-            threshold=threshold,
-            propensity=propensity,
-            reason=reason,
-            model_version=self.model.version,
+            predicted=scores.label,
+            probabilities={_text(c): p for c, p in scores.probabilities.items()},
+            utility=decision.utility,
+            threshold=decision.threshold,
+            propensity=decision.propensity,
+            reason=decision.reason,
+            model_version=scores.version,
             event_number=self.events,
             asked_at=event.timestamp,
         )

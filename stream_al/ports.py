@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from stream_al.codec import EventRow
+from stream_al.codec import EventRow, QueryRow
 from stream_al.errors import RecordError
 from stream_al.labels import QueryState
-from stream_al.records import DeadLetter, Example, Query
+from stream_al.records import DeadLetter, Example
 from stream_al.strategies import State
 
 Position: TypeAlias = Any
@@ -77,7 +77,7 @@ class LabelSource(Protocol):
     def poll(self, events: float) -> Sequence[IncomingLabel]:
         """Return, in order, the labels that have arrived by the time ``events`` events were answered."""
 
-    def asked(self, query: Query, event: EventRow, number: int) -> None:
+    def asked(self, query: QueryRow, event: EventRow, number: int) -> None:
         """Hear of a query. A source that simulates people answers it; others do nothing."""
 
     def close(self) -> None:

@@ -79,7 +79,9 @@ def globals_of(estimator: object) -> frozenset[str]:
         named = (
             thing if isinstance(thing, type | types.FunctionType | types.BuiltinFunctionType) else type(thing)
         )
-        names.add(f"{named.__module__}.{named.__qualname__}")
+        # Python's own functions are no part of anyone's estimator, and `getattr` among them opens all doors.
+        if isinstance(named, type) or named.__module__ not in ("builtins", None):
+            names.add(f"{named.__module__}.{named.__qualname__}")
 
     visit(estimator, note)
     return frozenset(names)

@@ -217,6 +217,10 @@ CASES: Mapping[str, Case] = {
     ),
     # pipelines
     "StandardScaler | LogisticRegression": Case(lambda: scaled(lr()), binary=True),
+    "Select | Normalizer | PA": Case(
+        lambda: compose.Select("d", "a", "b") | preprocessing.Normalizer() | linear_model.PAClassifier(),
+        binary=True,
+    ),
     "MinMaxScaler | KNN": Case(
         lambda: preprocessing.MinMaxScaler() | neighbors.KNNClassifier(n_neighbors=7, engine=engine())
     ),

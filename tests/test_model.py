@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 import pytest
+from hypothesis import example as example_of
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -287,6 +288,8 @@ def test_nan_of_a_two_class_model_is_complete_doubt_too() -> None:
         ({"ham": 1.0000000000000002, "spam": 0.0}, {"ham": 1.0, "spam": 0.0}),
         ({"ham": 0.0, "spam": 0.0}, {}),
         ({}, {}),
+        ({"ham": 1.0, "spam": -5e-7}, {}),
+        ({"ham": True, "spam": False}, {"ham": 1.0, "spam": 0.0}),
     ],
 )
 def test_what_a_model_gives_becomes_floats_that_sum_to_one(given_: Any, expected: Any) -> None:
@@ -294,6 +297,21 @@ def test_what_a_model_gives_becomes_floats_that_sum_to_one(given_: Any, expected
     assert answer.probabilities == expected
     assert list(answer.probabilities) == list(expected)
     assert all(type(p) is float for p in answer.probabilities.values())
+
+
+class AnsweringTwo(Answering):
+    _multiclass = False
+
+
+@given(st.dictionaries(st.booleans(), st.floats() | st.integers(-1, 2) | st.floats(-1e-6, 1e-6)))
+@example_of({True: 1.0, False: -5e-7})
+@example_of({True: 1.0000000000000002, False: 0.0})
+@example_of({True: 1, False: 0.0})
+def test_no_answer_of_any_two_class_model_gets_out_of_bounds(answer: Any) -> None:
+    found = fold(Model(AnsweringTwo(answer)), [example("a"), example("b")]).score({"x": 1.0})
+    assert tuple(found.probabilities) in ((), ("a", "b"))
+    assert all(type(p) is float and 0.0 <= p <= 1.0 for p in found.probabilities.values())
+    assert 0.0 <= found.margin <= found.confidence <= 1.0
 
 
 @given(st.dictionaries(st.sampled_from("abcd"), st.floats() | st.integers(-1, 2), max_size=4))

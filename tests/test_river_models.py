@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import copy
 import json
 import os
@@ -18,6 +19,7 @@ from river_models import CASES, LABELS, REFUSED, examples, labels_of, probes, ri
 from stream_al.digest import digest, visit
 from stream_al.errors import ModelError, RecordError
 from stream_al.model import Model
+from stream_al.snapshot import _GLOBALS
 from stream_al.uncertainty import Scores
 
 KINDS = tuple(LABELS)
@@ -154,11 +156,11 @@ def _answer(model: Model, features: Mapping[str, Any]) -> Scores | str:
 # ── snapshots and copies ─────────────────────────────────────────────────────────────────────────────
 
 
-@EACH_AND_LABELS
-def test_a_restart_goes_on_exactly(name: str, kind: str) -> None:
+@EACH
+def test_a_restart_goes_on_exactly(name: str) -> None:
     model = Model(CASES[name].make())
     restarted: list[Model] = []
-    for number, example in enumerate(stream(name, kind)):
+    for number, example in enumerate(stream(name)):
         outcome = model.learn(example)
         assert [other.learn(example) for other in restarted] == [outcome] * len(restarted)
         if number in (4, 50):
@@ -198,6 +200,18 @@ def test_undoing_a_failed_example_is_exact(name: str) -> None:
 
 
 @EACH
+def test_a_model_adds_only_classes_and_functions_of_river_to_what_may_be_loaded(name: str) -> None:
+    own = {"river_models.distance", "river_models.total"}
+    harmless = ("river.", "stream_al.", "collections.", "numpy.", "random.Random", "functools.partial")
+    for allowed in Model(CASES[name].make())._allowed - _GLOBALS - own:
+        assert allowed.startswith(
+            (*harmless, "operator.itemgetter", "numbers.Number", "copyreg.__newobj__")
+        ) or (allowed.startswith("builtins.") and isinstance(getattr(builtins, allowed[9:], type), type)), (
+            allowed
+        )
+
+
+@EACH
 def test_the_estimator_given_is_copied_not_changed(name: str) -> None:
     estimator = CASES[name].make()
     before = digest(estimator)
@@ -231,7 +245,7 @@ def test_processes_with_different_hash_seeds_agree_to_the_last_bit() -> None:
             env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[1])},
             stdout=subprocess.PIPE,
         )
-        for seed in ("1", "2", "77")
+        for seed in ("1", "77")
     ]
     outputs = [worker.communicate()[0] for worker in workers]
     reports = [json.loads(output) for output in outputs]

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import IO
 
 from connectors.files.lines import FileLines, oversized_error
-from stream_al.codec import EventRow
+from stream_al.codec import EventRow, QueryRow
 from stream_al.errors import SourceError
 from stream_al.ports import NEVER, OUTPUTS, IncomingLabel, Position
-from stream_al.records import Query
 
 
 class JsonlLabels:
@@ -43,7 +42,7 @@ class JsonlLabels:
             if line.oversized or (line.data and not line.data.isspace())
         ]
 
-    def asked(self, query: Query, event: EventRow, number: int) -> None:
+    def asked(self, query: QueryRow, event: EventRow, number: int) -> None:
         """Do nothing: people read the queries elsewhere."""
 
     def close(self) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from stream_al.codec import EventRow
+from stream_al.codec import EventRow, QueryRow
 from stream_al.errors import RecordError
 from stream_al.ports import NEVER, IncomingLabel, LabelledRow, Position
-from stream_al.records import DeadLetter, Query
+from stream_al.records import DeadLetter
 
 _decode = msgspec.json.Decoder(LabelledRow).decode  # validated when it came; as a batch keeps it
 
@@ -106,7 +106,7 @@ class JournalLabels:
         found, self._waiting = self._waiting[:count], self._waiting[count:]
         return [label for _, label in found]
 
-    def asked(self, query: Query, event: EventRow, number: int) -> None:
+    def asked(self, query: QueryRow, event: EventRow, number: int) -> None:
         """Do nothing: the answers are recorded."""
 
     def close(self) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from connectors.sqlite.schema import checksum, connect, explained, pipeline_of, progress_of, read_examples
-from stream_al.codec import EventRow, encode_event
+from stream_al.codec import EventRow, QueryRow, encode_event
 from stream_al.errors import StoreBusyError, StoreError
 from stream_al.labels import QueryState
 from stream_al.ports import NEVER, Batch, IncomingLabel, Position, Recovered
-from stream_al.records import Example, Query
+from stream_al.records import Example
 
 _SNAPSHOTS_KEPT: Final = 3
 
@@ -249,7 +249,7 @@ class SqliteLabels:
             self._last = rows[-1][0]
         return found
 
-    def asked(self, query: Query, event: EventRow, number: int) -> None:
+    def asked(self, query: QueryRow, event: EventRow, number: int) -> None:
         """Do nothing: annotators read the store."""
 
     def close(self) -> None:

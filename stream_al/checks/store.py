@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from river.naive_bayes import GaussianNB
 
-from stream_al.codec import EventRow
+from stream_al.codec import EventRow, QueryRow
 from stream_al.learner import ActiveLearner
 from stream_al.model import Model
 from stream_al.ports import OUTPUTS, Batch, IncomingLabel, LabelSource, Progress, Recovered, Store
-from stream_al.records import DeadLetter, Event, Label, Query
+from stream_al.records import DeadLetter, Event, Label
 from stream_al.runtime.worker import Worker
 
 
@@ -92,7 +92,7 @@ class _Fed:
         found, self.labels = self.labels, []
         return found
 
-    def asked(self, query: Query, event: EventRow, number: int) -> None:
+    def asked(self, query: QueryRow, event: EventRow, number: int) -> None:
         label = Label(event_id=query.event_id, label="odd" if number % 2 else "even", annotator="ann")
         self.labels.append(IncomingLabel(label.to_json(), f"fed:{number}"))
 

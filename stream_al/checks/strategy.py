@@ -214,7 +214,8 @@ def _wrong_state(state: object) -> str | None:
 
 
 def _wrong_decision(decision: Decision, draw: float) -> str | None:
-    ask, utility, threshold, propensity, reason = decision
+    ask, utility, threshold = decision.ask, decision.utility, decision.threshold
+    propensity, reason = decision.propensity, decision.reason
     if ask not in (True, False):
         return f"ask is {ask!r}; return True or False"
     if not isfinite(utility):

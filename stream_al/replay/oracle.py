@@ -10,10 +10,9 @@ import json
 from bisect import insort
 from collections.abc import Sequence
 
-from stream_al.codec import EventRow
+from stream_al.codec import EventRow, QueryRow
 from stream_al.draws import draws
 from stream_al.ports import NEVER, IncomingLabel, LabelledRow, Position
-from stream_al.records import Query
 
 
 class SimulatedOracle:
@@ -61,7 +60,7 @@ class SimulatedOracle:
         self._asked = position["asked"]
         self._pending = [(due, turn, event_id, label) for due, turn, event_id, label in position["pending"]]
 
-    def asked(self, query: Query, event: EventRow, number: int) -> None:
+    def asked(self, query: QueryRow, event: EventRow, number: int) -> None:
         """Look the answer up; it is due ``delay`` to ``delay + jitter`` events after ``number``."""
         if not isinstance(event, LabelledRow) or event.truth is None:
             return  # nobody knows

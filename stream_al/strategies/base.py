@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
+
+import msgspec
 
 from stream_al.uncertainty import Scores
 
@@ -11,7 +13,7 @@ State: TypeAlias = tuple[float, ...]
 """What a strategy remembers between events: a few numbers, the same after a round trip through JSON."""
 
 
-class Decision(NamedTuple):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """Whether to ask about an event, and everything needed to judge that choice later.
 
     ``propensity`` is the probability, over the draw, with which this event would have been asked given the

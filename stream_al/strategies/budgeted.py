@@ -50,14 +50,11 @@ class Budgeted(QueryStrategy):
 
     def __post_init__(self) -> None:
         require_share("budget", self.budget)
-        require_share("explore", self._explored(), most=self.budget)
+        require_share("explore", self.explore or 0.0, most=self.budget)
         if self.utility not in UTILITIES:
             raise ValueError(f"utility = {self.utility!r}: must be one of {', '.join(UTILITIES)}")
         if self.burst < 1:
             raise ValueError(f"burst = {self.burst!r}: must be at least 1")
-
-    def _explored(self) -> float:
-        return self.budget / 10 if self.explore is None else self.explore
 
     def start(self) -> State:
         """Return (threshold in log-odds, tokens, debt)."""
@@ -87,11 +84,13 @@ class Budgeted(QueryStrategy):
             # Aim at the budget when the bucket is half full, at more when fuller, at less when emptier.
             aim = budget * (0.5 + tokens / burst) if tokens > 0.0 else budget * 0.5
             level += _STEP * (worth - aim)
-            level = min(_FURTHEST, max(-_FURTHEST, level))
+            if not -_FURTHEST < level < _FURTHEST:
+                level = _FURTHEST if level > 0.0 else -_FURTHEST
             if worth and tokens >= 1.0:
                 propensity, reason = 1.0, "uncertain"
             elif tokens > -burst:
-                propensity, reason = self._explored(), "explore"
+                propensity = budget / 10 if self.explore is None else self.explore
+                reason = "explore"
             else:
                 propensity, reason = 0.0, "none"
         if draw < propensity:
