@@ -9,7 +9,17 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from stream_al.records import MAX_INTEGER, MAX_NUMBER
+from stream_al.records import (
+    MAX_INTEGER,
+    MAX_NUMBER,
+    DeadLetter,
+    Event,
+    Example,
+    Label,
+    Prediction,
+    Query,
+    Record,
+)
 
 # ── values ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -40,6 +50,85 @@ def answers(draw: st.DrawFn) -> tuple[Any, dict[Any, float]]:
     table = {name: draw(probabilities) for name in sorted(classes)}
     return (max(table, key=table.__getitem__) if table else None), table
 
+
+# ── records ──────────────────────────────────────────────────────────────────────────────────────
+
+maybe_moments = st.none() | moments
+counts = st.integers(0, 2**53)
+reasons = st.sampled_from(["none", "cold-start", "uncertain", "explore", "random", "drift", "representative"])
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+
+RECORD_STRATEGIES: dict[type[Record], st.SearchStrategy[Any]] = {
+    Event: st.builds(
+        Event,
+        id=names,
+        features=features,
+        timestamp=maybe_moments,
+        key=st.none() | names,
+        display=st.none() | displays,
+    ),
+    Prediction: answers().flatmap(
+        lambda answer: st.builds(
+            Prediction,
+            event_id=names,
+            label=st.just(answer[0]),
+            probabilities=st.just(answer[1]),
+            confidence=probabilities,
+            margin=probabilities,
+            model_version=counts,
+            utility=numbers,
+            threshold=st.none() | numbers,
+            propensity=probabilities,
+            queried=st.booleans(),
+            reason=reasons,
+        )
+    ),
+    Query: st.builds(
+        Query,
+        event_id=names,
+        features=features,
+        display=st.none() | displays,
+        key=st.none() | names,
+        predicted=st.none() | class_labels,
+        probabilities=st.dictionaries(names, probabilities, max_size=3),
+        utility=numbers,
+        threshold=st.none() | numbers,
+        propensity=probabilities,
+        reason=reasons,
+        model_version=counts,
+        event_number=counts,
+        asked_at=maybe_moments,
+    ),
+    Label: st.builds(
+        lambda answer, **fields: Label(**answer, **fields),
+        answer=st.builds(lambda label: {"label": label}, class_labels)
+        | st.sampled_from([{"abstain": "unsure"}, {"abstain": "skip"}]),
+        event_id=names,
+        annotator=names,
+        timestamp=maybe_moments,
+    ),
+    Example: st.builds(
+        Example,
+        event_id=names,
+        features=features,
+        label=class_labels,
+        weight=st.floats(1e-9, 1e9),
+        propensity=probabilities,
+        predicted=st.none() | class_labels,
+        annotators=st.lists(names, max_size=3).map(tuple),
+        asked_at=maybe_moments,
+        labelled_at=maybe_moments,
+    ),
+    DeadLetter: st.builds(
+        DeadLetter,
+        source=st.sampled_from(["events", "labels"]),
+        position=texts,
+        reason=texts,
+        detail=texts,
+        event_id=st.none() | texts,
+        record=texts,
+    ),
+}
 
 # ── JSON as it comes ─────────────────────────────────────────────────────────────────────────────
 

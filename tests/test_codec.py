@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from strategies_of_data import (
+    RECORD_STRATEGIES,
     answers,
     damaged_events,
     displays,
@@ -26,14 +27,16 @@ from strategies_of_data import (
 from stream_al.codec import (
     EventRow,
     PredictionRow,
+    QueryRow,
     decode_event,
+    decode_query,
     encode_event,
     encode_prediction,
     event_from_fields,
     printable,
 )
 from stream_al.errors import RecordError
-from stream_al.records import MAX_FEATURES, MAX_NAME, Event, Prediction
+from stream_al.records import MAX_FEATURES, MAX_NAME, Event, Prediction, Query
 
 DEFAULT_ID = "file:1"
 
@@ -285,6 +288,18 @@ def test_printable_text_is_utf8_and_tells_what_was_not(text: str) -> None:
     shown = printable(text)
     shown.encode()
     assert (shown == text) == (not any("\ud800" <= c <= "\udfff" for c in text))
+
+
+# ── queries ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@settings(max_examples=150, deadline=None)
+@given(RECORD_STRATEGIES[Query])
+def test_a_query_row_and_the_schema_read_each_others_json(query: Query) -> None:
+    row = QueryRow.of(query)
+    assert repr(Query.model_validate_json(row.to_json())) == repr(query)
+    assert repr(row.public()) == repr(query)
+    assert decode_query(query.to_json()) == decode_query(row.to_json()) == row
 
 
 # ── predictions ──────────────────────────────────────────────────────────────────────────────────

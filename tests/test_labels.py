@@ -401,6 +401,18 @@ def test_one_true_and_the_text_one_do_not_agree() -> None:
     assert found[-1] == [(0, "no-agreement"), (1, "no-agreement"), (2, "no-agreement")]
 
 
+def test_one_and_true_are_two_answers_of_one_annotator_and_of_several() -> None:
+    desk = LabelDesk(DeskRules(quorum=3))
+    desk.ask(query("e"))
+    found = outcomes(desk, answer("e", True), answer("e", 1), answer("e", 1, "bob"), answer("e", True, "cyd"))
+    assert found[1] == [(0, "replaced"), (1, "waiting")]
+    assert found[3] == [(1, "example"), (2, "example"), (3, "outvoted")]
+    assert outcomes(desk, answer("e", True), answer("e", 1)) == [
+        [(0, "correction-after-learning")],
+        [(1, "duplicate")],
+    ]
+
+
 def test_queries_asked_before_there_was_a_time_begin_to_age_with_the_first() -> None:
     desk = LabelDesk(DeskRules(expire_after=timedelta(minutes=1)))
     desk.ask(query("e"))
