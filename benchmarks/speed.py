@@ -29,7 +29,7 @@ from connectors.datasets import RiverEvents
 from connectors.files import Columns, CsvEvents, JsonlEvents, JsonlSink, event_lines
 from connectors.sqlite import SqliteStore
 from stream_al import ActiveLearner, Budgeted, Model
-from stream_al.codec import decode_event, encode_json, encode_prediction
+from stream_al.codec import EventRow, QueryRow, decode_event, encode_json, encode_prediction
 from stream_al.ports import EventSource, LabelledRow
 from stream_al.records import Example
 from stream_al.replay.oracle import SimulatedOracle
@@ -43,6 +43,17 @@ MODELS: dict[str, Callable[[], Any]] = {
     "HoeffdingTreeClassifier": tree.HoeffdingTreeClassifier,
     "GaussianNB": naive_bayes.GaussianNB,
 }
+
+
+class People(SimulatedOracle):
+    """Answers 500 to 1,000 events later. The events bring no truth, as in production: they know it."""
+
+    def __init__(self, rows: list[LabelledRow]) -> None:
+        super().__init__(delay=500, jitter=500)
+        self._known = {str(row.id): row for row in rows}
+
+    def asked(self, query: QueryRow, event: EventRow, number: int) -> None:
+        super().asked(query, self._known[query.event_id], number)
 
 
 def rows_of(source: EventSource, limit: int) -> list[LabelledRow]:
@@ -79,14 +90,12 @@ def measure(make: Callable[[], Any], rows: list[LabelledRow], folder: Path) -> d
     features = [dict(sorted(row.features.items())) for row in rows]
     lines = [encode_json({"id": row.id, "features": row.features}) for row in rows]
 
-    truthful = [encode_json({"id": row.id, "features": row.features, "label": row.truth}) for row in rows]
-    (folder / "events.jsonl").write_bytes(b"\n".join(truthful) + b"\n")
+    (folder / "events.jsonl").write_bytes(b"\n".join(lines) + b"\n")
     store = SqliteStore(folder / "store.db")
-    kind = type(rows[0].truth).__name__
     worker = Worker(
         ActiveLearner(taught(make, rows, 2000), Budgeted(0.04)),
-        JsonlEvents(event_lines(str(folder / "events.jsonl")), Columns(label="label", label_type=kind)),
-        SimulatedOracle(delay=500, jitter=500),
+        JsonlEvents(event_lines(str(folder / "events.jsonl"))),
+        People(rows),
         JsonlSink({"predictions": folder / "predictions.jsonl"}),
         store,
         batch_size=SEGMENT,

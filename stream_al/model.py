@@ -25,7 +25,6 @@ _MAGIC: Final = b"stream_al snapshot 1\n"
 # Neither how deep the caller stands nor the process's limit must decide what is learned: River's trees take
 # their greatest depth from it.
 _DEPTH: Final = 5000
-_new: Final = tuple.__new__  # makes a named tuple in half the time
 LABEL_TYPES: Final[Mapping[str, type]] = {"str": str, "int": int, "bool": bool}
 
 
@@ -122,7 +121,13 @@ class Model:
         """
         if not self._classes:
             return Scores({}, None, 0.0, 0.0, self.version, 0)
-        known = dict(features) if tuple(features) == self._names else self._canonical(features)
+        names = self._names
+        if len(names) <= 2 * len(features):
+            known = {name: features[name] for name in names if name in features}
+        else:  # many names, few of them in each event
+            known = {name: features[name] for name in sorted(self._known.intersection(features))}
+        if len(known) < len(features):
+            self.unknown_features += len(features) - len(known)
         try:
             answer = self._estimator.predict_proba_one(known)
             if self._pair is not None:
@@ -136,15 +141,6 @@ class Model:
                 f"features: the model cannot score them ({type(error).__name__}: {error}); "
                 "give the types the model was taught with",
             ) from error
-
-    def _canonical(self, features: Features) -> dict[str, Any]:
-        """Return the features that examples had, in sorted order; count the others."""
-        if len(self._names) <= 2 * len(features):
-            known = {name: features[name] for name in self._names if name in features}
-        else:  # many names, few of them in each event
-            known = {name: features[name] for name in sorted(self._known.intersection(features))}
-        self.unknown_features += len(features) - len(known)
-        return known
 
     def _ranked(self, answer: Mapping[Any, float]) -> Scores:
         classes = self._classes
@@ -177,8 +173,8 @@ class Model:
             and 0.999999 < one + other < 1.000001
         ):
             if one >= other:
-                return _new(Scores, (named, first, one, one - other, self.version, 2))
-            return _new(Scores, (named, second, other, other - one, self.version, 2))
+                return Scores(named, first, one, one - other, self.version, 2)
+            return Scores(named, second, other, other - one, self.version, 2)
         return scores(_mended(named), self.version, 2)
 
     # ── learning ─────────────────────────────────────────────────────────────────────────────────

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import log
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+import msgspec
 
 from stream_al.records import ClassLabel
 
 
-class Scores(NamedTuple):
+class Scores(msgspec.Struct, frozen=True, gc=False):
     """A model's answer to one event.
 
     ``probabilities`` is in the order of the sorted classes, and empty while the model knows nothing;
@@ -35,10 +37,11 @@ def scores(probabilities: Mapping[Any, float], version: int = 0, classes: int | 
 
     Examples
     --------
-    >>> scores({"a": 0.25, "b": 0.25, "c": 0.5})[1:4]
+    >>> found = scores({"a": 0.25, "b": 0.25, "c": 0.5})
+    >>> found.label, found.confidence, found.margin
     ('c', 0.5, 0.25)
-    >>> scores({})[1:4]
-    (None, 0.0, 0.0)
+    >>> scores({}).label is None
+    True
     """
     best = second = -1.0
     label: ClassLabel | None = None

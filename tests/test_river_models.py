@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from river import base
 from river_models import CASES, LABELS, REFUSED, examples, labels_of, probes, river_classes
@@ -41,7 +42,7 @@ def answers(model: Model, name: str) -> list[Scores | str]:
     found: list[Scores | str] = []
     for features in probes(CASES[name].data):
         try:
-            found.append(model.score(features)._replace(version=0))
+            found.append(msgspec.structs.replace(model.score(features), version=0))
         except RecordError as error:
             found.append(error.detail)
     return found

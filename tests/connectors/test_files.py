@@ -294,6 +294,16 @@ def test_an_unpaired_quote_costs_one_row_and_not_the_rest_of_the_file(
     assert len(found) == 1002
 
 
+def test_rows_between_two_unpaired_quotes_get_another_chance(read_csv: Callable[..., list[Any]]) -> None:
+    found = read_csv('a,b\n1,"x\n2,3\ny",5,6\n7,8\n')
+    assert told(found) == [
+        ("ragged-row", "t.csv:2"),
+        ("ok", "t.csv:3"),
+        ("ragged-row", "t.csv:4"),
+        ("ok", "t.csv:5"),
+    ]
+
+
 def test_a_quote_within_a_plain_cell_is_part_of_it(read_csv: Callable[..., list[Any]]) -> None:
     found = read_csv('a,b\n5" pipe,1\n2,"x, ""y"""\n')
     assert [row.features for row in found] == [{"a": '5" pipe', "b": 1}, {"a": 2, "b": 'x, "y"'}]
