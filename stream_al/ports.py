@@ -153,14 +153,15 @@ class Batch:
     """Model version and dump, when one was taken."""
     progress: Progress = field(default_factory=Progress)
 
+    _outputs: dict[str, bytes] | None = None
+
     def outputs(self) -> dict[str, bytes]:
-        """Return the lines each output stream grows by."""
-        letters = [letter.to_json() for _, letter in self.dead_letters]
-        streams = (self.predictions, self.queries, letters)
-        return {
-            name: b"".join(line + b"\n" for line in lines)
-            for name, lines in zip(OUTPUTS, streams, strict=True)
-        }
+        """Return the lines each output stream grows by; the batch must be complete."""
+        if self._outputs is None:
+            letters = [letter.to_json() for _, letter in self.dead_letters]
+            streams = zip(OUTPUTS, (self.predictions, self.queries, letters), strict=True)
+            self._outputs = {name: b"\n".join(lines) + b"\n" if lines else b"" for name, lines in streams}
+        return self._outputs
 
 
 class Recovered(NamedTuple):

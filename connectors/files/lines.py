@@ -11,7 +11,7 @@ import time
 import zlib
 from collections import deque
 from pathlib import Path
-from typing import IO, NamedTuple, Protocol, cast
+from typing import IO, Final, NamedTuple, Protocol, cast
 
 from stream_al.codec import printable
 from stream_al.errors import RecordError, SourceError
@@ -130,6 +130,10 @@ class FileLines:
         data = file.readline(self.max_bytes + 2)
         size = len(data)
         whole = data.endswith(b"\n")
+        if whole and self._offset and 2 <= size <= self.max_bytes and data[-2] != _RETURN:  # nearly all are
+            self._offset += size
+            self._number += 1
+            return Line(self._number, data[:-1], self._offset)
         if not whole and size > self.max_bytes:  # too long: read on to its end, keep the beginning
             rest = b"-"
             while rest and not rest.endswith(b"\n"):
@@ -260,6 +264,9 @@ class StdinLines:
 
     def close(self) -> None:
         """Do nothing: standard input is not ours."""
+
+
+_RETURN: Final = ord("\r")
 
 
 def _line(number: int, data: bytes, size: int, after: int, most: int, first: bool) -> Line:

@@ -166,7 +166,7 @@ class Worker:
             if learner.events >= due:
                 self._take(batch, counts, self._labels.poll(learner.events))
                 due = self._labels.due
-            if isinstance(row, DeadLetter):
+            if not isinstance(row, EventRow):
                 self._bury(batch, counts, row)
             elif self._answer(batch, counts, row):
                 due = self._labels.due
