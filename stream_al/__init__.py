@@ -4,6 +4,7 @@ A model answers every event at once and asks people for the few labels that teac
 come back later, and each is learned exactly once.
 """
 
+from stream_al.desk_rules import DeskRules
 from stream_al.errors import (
     ConfigError,
     ModelError,
@@ -14,7 +15,7 @@ from stream_al.errors import (
     StoreError,
     StreamALError,
 )
-from stream_al.labels import DeskRules, LabelDesk
+from stream_al.labels import LabelDesk
 from stream_al.learner import ActiveLearner, Processed, Taught
 from stream_al.model import Model
 from stream_al.records import DeadLetter, Event, Example, Label, Prediction, Query

@@ -12,8 +12,8 @@ from typing import Any
 from river.compose import Pipeline
 
 from stream_al.config import RULES, Config, EventsConfig, LabelsConfig, ModelConfig
+from stream_al.desk_rules import DeskRules
 from stream_al.errors import ConfigError, ModelError
-from stream_al.labels import DeskRules
 from stream_al.learner import ActiveLearner
 from stream_al.model import Model
 

@@ -12,8 +12,8 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from stream_al.desk_rules import DeskRules
 from stream_al.errors import ConfigError
-from stream_al.labels import DeskRules
 from stream_al.strategies import (
     AnyOf,
     Budgeted,

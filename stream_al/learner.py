@@ -10,9 +10,10 @@ from river import base
 from river.compose import Pipeline
 
 from stream_al.codec import EventRow, PredictionRow, QueryRow
+from stream_al.desk_rules import DeskRules
 from stream_al.draws import draws
 from stream_al.errors import RecordError, SnapshotError
-from stream_al.labels import DeskRules, LabelDesk, QueryState, Settled
+from stream_al.labels import LabelDesk, QueryState, Settled
 from stream_al.model import Model
 from stream_al.records import Event, Example, Label, Prediction, Query
 from stream_al.strategies import ColdStart, Decision, QueryStrategy, State
@@ -82,7 +83,7 @@ class ActiveLearner:
     ) -> None:
         self.model = model if isinstance(model, Model) else Model(model)
         self.strategy = strategy or ColdStart()
-        self.desk = LabelDesk(rules)
+        self.desk = LabelDesk(rules, keep_changes=False)
         self.state: State = self.strategy.start()
         self.events = 0
         """Events answered so far."""
@@ -212,15 +213,15 @@ class ActiveLearner:
             raise SnapshotError(
                 "this is no snapshot of a learner; give what ActiveLearner.snapshot() returned"
             )
-        self.model.load(parts[2])
-        head = json.loads(parts[1])
-        self.resume(
-            state=tuple(head["state"]),
-            events=head["events"],
-            labels=head["labels"],
-            queries=(QueryState(*row) for row in head["queries"]),
-            clock=head["clock"],
-        )
+        desk = LabelDesk(self.desk.rules, keep_changes=self.desk.keep_changes)
+        try:
+            head = json.loads(parts[1])
+            state, events, labels = tuple(head["state"]), int(head["events"]), int(head["labels"])
+            desk.load([QueryState(*row) for row in head["queries"]], head["clock"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise SnapshotError(f"the snapshot of the learner is corrupt: {error}") from None
+        self.model.load(parts[2])  # the last that can fail
+        self.desk, self.state, self.events, self.labels = desk, state, events, labels
 
 
 _NOTHING: Final[list[Settled]] = []

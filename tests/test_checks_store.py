@@ -9,7 +9,7 @@ import pytest
 
 from connectors.memory import MemoryStore
 from connectors.sqlite import SqliteStore
-from stream_al.checks.store import check_store
+from stream_al.checks import check_store
 from stream_al.ports import Batch, Recovered
 
 

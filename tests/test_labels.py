@@ -13,7 +13,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from stream_al.labels import AGREEMENTS, OUTCOMES, WHEN_FULL, DeskRules, LabelDesk, QueryState, Settled
+from stream_al.desk_rules import AGREEMENTS, WHEN_FULL, DeskRules
+from stream_al.labels import OUTCOMES, LabelDesk, QueryState, Settled
 from stream_al.records import Example, Label, Query
 
 START = datetime(2026, 1, 31, tzinfo=UTC)

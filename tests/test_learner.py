@@ -324,3 +324,24 @@ def test_every_label_gets_exactly_one_outcome(
     for example in learned:
         folded.learn(example)
     assert folded.digest() == learner.model.digest()
+
+
+def test_a_snapshot_with_a_damaged_head_is_refused_and_leaves_the_learner_as_it_was() -> None:
+    learner = ActiveLearner(naive_bayes.GaussianNB())
+    learner.process(Event(id="e", features={"x": 1.0}))
+    learner.teach(Label(event_id="e", label="a"))
+    before, digest = learner.snapshot(), learner.model.digest()
+    magic, head, rest = ActiveLearner(naive_bayes.GaussianNB()).snapshot().split(b"\n", 2)
+    for damaged in (b"{", b"[]", b"{}", head.replace(b'"events"', b'"evens"'), head.replace(b"[]", b"[[1]]")):
+        assert damaged != head
+        with pytest.raises(SnapshotError):
+            learner.restore(b"\n".join((magic, damaged, rest)))
+        assert (learner.snapshot(), learner.model.digest()) == (before, digest)
+
+
+def test_a_learner_without_a_store_does_not_pile_up_changes_for_one() -> None:
+    learner = ActiveLearner(naive_bayes.GaussianNB())
+    for number in range(20):
+        learner.process(Event(id=f"e{number}", features={"x": 1.0}))
+        learner.teach(Label(event_id=f"e{number}", label="a"))
+    assert learner.desk.take_changes() == []

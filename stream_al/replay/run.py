@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from connectors.memory import MemoryEvents, MemorySink, MemoryStore
+from stream_al.desk_rules import DeskRules
 from stream_al.errors import ModelError
-from stream_al.labels import DeskRules
 from stream_al.learner import ActiveLearner
 from stream_al.model import Model
 from stream_al.records import ClassLabel

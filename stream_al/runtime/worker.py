@@ -64,6 +64,7 @@ class Worker:
         on_answer: Callable[[EventRow, object], None] | None = None,
     ) -> None:
         self.learner = learner
+        learner.desk.keep_changes = True  # the store takes them, batch by batch
         self.progress = Progress(state=learner.state)
         self._events = events
         self._labels = labels

@@ -1,0 +1,66 @@
+"""How labels become examples: the rules of the label desk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+AGREEMENTS: Final = ("majority", "unanimous", "plurality")
+WHEN_FULL: Final = ("stop-asking", "withdraw-least")
+
+
+@dataclass(frozen=True, slots=True)
+class DeskRules:
+    """How labels become examples.
+
+    Parameters
+    ----------
+    quorum
+        How many annotators must answer a query.
+    agreement
+        ``"majority"`` (more than half), ``"unanimous"``, or ``"plurality"`` (more than any other class).
+    max_answers
+        After so many answers without agreement the query is closed as disputed.
+    max_abstentions
+        After so many annotators abstained the query is closed as unanswerable.
+    expire_after
+        By record time: the newest event timestamp seen, since the query was asked. None: never.
+    expire_after_events
+        By the number of events since the query was asked. None: never.
+    max_open
+        The number of open queries that is never exceeded.
+    when_full
+        What to do then: ``"stop-asking"``, or ``"withdraw-least"`` (the open query of least utility makes
+        way for a more useful one).
+    remember
+        How many closed queries are remembered, to tell duplicates and late labels from unknown ones and not
+        to ask about an id again.
+    """
+
+    quorum: int = 1
+    agreement: str = "majority"
+    max_answers: int = 5
+    max_abstentions: int = 3
+    expire_after: timedelta | None = None
+    expire_after_events: int | None = None
+    max_open: int = 10_000
+    when_full: str = "stop-asking"
+    remember: int = 100_000
+
+    def __post_init__(self) -> None:
+        for name in ("quorum", "max_answers", "max_abstentions", "max_open"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)!r}: must be at least 1")
+        if self.max_answers < self.quorum:
+            raise ValueError(f"max_answers = {self.max_answers}: must be at least the quorum, {self.quorum}")
+        if self.agreement not in AGREEMENTS:
+            raise ValueError(f"agreement = {self.agreement!r}: must be one of {', '.join(AGREEMENTS)}")
+        if self.when_full not in WHEN_FULL:
+            raise ValueError(f"when_full = {self.when_full!r}: must be one of {', '.join(WHEN_FULL)}")
+        if self.remember < 0:
+            raise ValueError(f"remember = {self.remember}: must not be negative")
+        if self.expire_after is not None and self.expire_after <= timedelta(0):
+            raise ValueError(f"expire_after = {self.expire_after}: must be longer than nothing")
+        if self.expire_after_events is not None and self.expire_after_events < 1:
+            raise ValueError(f"expire_after_events = {self.expire_after_events}: must be at least 1")
