@@ -32,6 +32,7 @@ from river_models import examples
 from stream_al.errors import ModelError, RecordError, SnapshotError
 from stream_al.model import Model, read_header
 from stream_al.records import Event, Example
+from stream_al.uncertainty import Scores
 
 
 def example(label: Any = "spam", weight: float = 1.0, **features: Any) -> Example:
@@ -110,7 +111,7 @@ NAIVE = {
 @pytest.mark.parametrize("make", NAIVE.values(), ids=NAIVE)
 def test_before_the_first_example_there_is_no_answer_and_no_confidence(make: Any) -> None:
     answer = Model(make()).score({"x": 1.0})
-    assert answer == ({}, None, 0.0, 0.0, 0, 0)
+    assert answer == Scores({}, None, 0.0, 0.0, 0, 0)
 
 
 @pytest.mark.parametrize("make", NAIVE.values(), ids=NAIVE)
@@ -125,7 +126,7 @@ def test_after_one_class_the_answer_says_that_it_knows_only_one(make: Any) -> No
 
 def test_examples_that_all_failed_leave_no_answer_but_a_version() -> None:
     model = fold(Model(logistic()), [example("spam", x="text")])
-    assert model.score({"x": 1.0}) == ({}, None, 0.0, 0.0, 1, 0)
+    assert model.score({"x": 1.0}) == Scores({}, None, 0.0, 0.0, 1, 0)
 
 
 # ── trap 2: two-class models ─────────────────────────────────────────────────────────────────────────
@@ -270,13 +271,13 @@ def test_the_largest_numbers_that_are_let_through_leave_answers_finite(make: Any
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -0.5])
 def test_probabilities_that_are_none_are_complete_doubt(bad: float) -> None:
     model = fold(Model(Answering({"ham": bad, "spam": 0.5})), two_classes())
-    assert model.score({"x": 1.0})[:4] == ({}, None, 0.0, 0.0)
+    assert model.score({"x": 1.0}) == Scores({}, None, 0.0, 0.0, model.version, 2)
 
 
 def test_nan_of_a_two_class_model_is_complete_doubt_too() -> None:
     model = fold(Model(logistic()), two_classes())
     model._estimator["LogisticRegression"].intercept = math.nan
-    assert model.score({"x": 1.0, "y": 1.0})[:4] == ({}, None, 0.0, 0.0)
+    assert model.score({"x": 1.0, "y": 1.0}) == Scores({}, None, 0.0, 0.0, model.version, 2)
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,12 @@ class Annotations:
             found: list[ClassLabel] = pipeline_of(self._connection).get("model", {}).get("classes") or []
             return list(found)
 
+    def label_source(self) -> str:
+        """Return where the store's worker takes labels from; ``"store"`` is here."""
+        with explained(self.path):
+            row = self._connection.execute("SELECT value FROM meta WHERE name = 'label_source'").fetchone()
+            return "store" if row is None else str(row[0])
+
     def label_type(self) -> str | None:
         """Return the pipeline's label type: configured, or fixed by its first class; None while it is not."""
         with explained(self.path):

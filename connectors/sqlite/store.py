@@ -69,6 +69,13 @@ class SqliteStore:
             f"{self.path}: was made with another configuration: {told}. Restore it, or name a new store"
         )
 
+    def note_label_source(self, source: str) -> None:
+        """Keep where this worker takes labels from, so that annotators can be told when it is not from here."""
+        with explained(self.path):
+            self.connection.execute(
+                "INSERT OR REPLACE INTO meta VALUES ('label_source', ?, ?)", (source, checksum(source))
+            )
+
     def recover(self) -> Recovered | None:
         """Return where the last committed batch left off."""
         with explained(self.path):

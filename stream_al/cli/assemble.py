@@ -44,6 +44,7 @@ def assembled(config: Config, name: str, on_answer: Any = None) -> Iterator[Asse
         stack.callback(events.close)
         store = SqliteStore(config.store.path, config.pipeline(), remember=config.labels.remember)
         stack.callback(store.close)
+        store.note_label_source(config.labels.source)
         labels = _labels(config, store)
         stack.callback(labels.close)
         sink = JsonlSink({name: path for name, path in config.output if path is not None})

@@ -83,6 +83,12 @@ def label_command(store: Path, annotator: str, show_prediction: str, undo: int) 
         )
     with source:  # around everything: a second Ctrl-C must not come between the drafts and their sending
         annotations = Annotations(store, annotator, undo=undo)
+        if (elsewhere := annotations.label_source()) != "store":
+            annotations.close()
+            raise ConfigError(
+                f"{store}: its worker takes labels from elsewhere ([labels] source = {elsewhere!r}), so nobody "
+                'would read your answers; set source = "store" and start it again'
+            )
         session = Session(annotations, show_prediction)
         try:
             if isinstance(source, keys.Keyboard):

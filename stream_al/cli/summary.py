@@ -13,7 +13,7 @@ from stream_al.ports import Progress
 
 def summary(progress: Progress, open_queries: int) -> dict[str, Any]:
     """Return the numbers, for ``--json`` and for `show`."""
-    groups: dict[str, dict[str, int]] = {"asked": {}, "label": {}, "dead": {}}
+    groups: dict[str, dict[str, int]] = {"asked": {}, "blocked": {}, "label": {}, "dead": {}}
     for name, count in progress.counts.items():
         group, _, detail = name.partition(":")
         if detail:
@@ -25,6 +25,7 @@ def summary(progress: Progress, open_queries: int) -> dict[str, Any]:
         "asked": asked,
         "asked_share": asked / progress.events if progress.events else 0.0,
         "asked_by_reason": groups["asked"],
+        "blocked_by_reason": groups["blocked"],
         "open": open_queries,
         "labels": progress.labels,
         "labels_by_outcome": groups["label"],
@@ -44,6 +45,10 @@ def show(found: dict[str, Any], console: Console) -> None:
     table.add_row("events answered", f"{found['events']:,}", "one prediction each")
     share = f"{found['asked_share']:.2%} of the events: {_parts(found['asked_by_reason'])}"
     table.add_row("asked", f"{found['asked']:,}", share if found["asked"] else "")
+    if found["blocked_by_reason"]:
+        told = {"already-asked": "their id has a query", "queue-full": "max_open queries were open"}
+        why = ", ".join(f"{count:,} {told[name]}" for name, count in found["blocked_by_reason"].items())
+        table.add_row("not askable", f"{sum(found['blocked_by_reason'].values()):,}", why)
     table.add_row("open", f"{found['open']:,}", "queries waiting for people")
     table.add_row("labels received", f"{found['labels']:,}", _parts(found["labels_by_outcome"]))
     table.add_row("examples learned", f"{found['examples']:,}", "the model's version")

@@ -195,6 +195,8 @@ class Worker:
         if self._on_answer is not None:
             self._on_answer(row, prediction.label)
         if query is None:
+            if prediction.reason != "none":
+                counts[f"blocked:{prediction.reason}"] += 1
             return False
         batch.queries.append(query.to_json())
         counts[f"asked:{query.reason}"] += 1

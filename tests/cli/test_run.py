@@ -298,3 +298,21 @@ def test_help_teaches(tmp_path: Path, command: str) -> None:
     told = stream_al(*([command] if command else []), "--help", folder=tmp_path).stdout
     assert "Usage" in told
     assert not command or "Example" in told
+
+
+def test_label_is_refused_where_nobody_would_read_the_answers(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "events.jsonl", rows(40))
+    configured(tmp_path, events='label_column = "label"', labels='source = "simulated"')
+    stream_al("run", "pipeline.toml", folder=tmp_path)
+    refused = stream_al("label", "pipeline.db", "--as", "ann", folder=tmp_path, check=2, input="in\n").stderr
+    assert "[labels] source = 'simulated'" in refused
+
+
+def test_a_full_queue_is_said(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "events.jsonl", rows(40))
+    configured(tmp_path, labels="max_open = 3")
+    done = stream_al("run", "pipeline.toml", folder=tmp_path)
+    assert "37 max_open queries were open" in " ".join(done.stdout.split())
+    status = json.loads(stream_al("status", "pipeline.db", "--json", folder=tmp_path).stdout)
+    assert status["blocked_by_reason"] == {"queue-full": 37}
+    assert status["open"] == 3
