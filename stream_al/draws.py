@@ -32,10 +32,10 @@ def draws(key: str, purpose: str = "decide") -> Callable[[str], float]:
         digest_size=8, key=blake2b(key.encode("utf-8", "surrogatepass")).digest(), person=purpose.encode()
     )
 
-    from_bytes = int.from_bytes
+    begun, from_bytes = keyed.copy, int.from_bytes
 
     def draw(event_id: str) -> float:
-        digest = keyed.copy()
+        digest = begun()
         digest.update(event_id.encode())
         return (from_bytes(digest.digest(), "big") >> 11) * _SCALE
 

@@ -130,9 +130,15 @@ class Model:
             self.unknown_features += len(features) - len(known)
         try:
             answer = self._estimator.predict_proba_one(known)
+            classes = self._classes
             if self._pair is not None:
-                return self._one_of_two(answer)
-            return self._ranked(answer)
+                first, second, native = self._pair
+                answer = {first: answer.get(native, 0.0), second: answer.get(not native, 0.0)}
+            elif self._binary:
+                answer = {classes[0]: 1.0}
+            elif tuple(answer) != classes:
+                answer = _in_order(answer, classes)
+            return self._of_two(answer) if len(answer) == 2 else self._ranked(answer)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # a panic in River's Rust is no Exception
@@ -143,12 +149,7 @@ class Model:
             ) from error
 
     def _ranked(self, answer: Mapping[Any, float]) -> Scores:
-        classes = self._classes
-        if self._binary:
-            answer = {classes[0]: 1.0}
-        elif tuple(answer) != classes:
-            answer = _in_order(answer, classes)
-        found = scores(answer, self.version, len(classes))
+        found = scores(answer, self.version, len(self._classes))
         total = sum(answer.values())
         if (
             type(total) is float
@@ -158,13 +159,11 @@ class Model:
             and min(answer.values()) >= 0.0
         ):
             return found
-        return scores(_mended(answer), self.version, len(classes))
+        return scores(_mended(answer), self.version, len(self._classes))
 
-    def _one_of_two(self, answer: Mapping[bool, float]) -> Scores:
-        """Give the two booleans of a two-class model their names; the path of every event, so spelled out."""
-        first, second, native = self._pair  # type: ignore[misc]
-        one, other = answer.get(native, 0.0), answer.get(not native, 0.0)
-        named = {first: one, second: other}
+    def _of_two(self, answer: Mapping[Any, float]) -> Scores:
+        """Do the same for two classes; the path of most events, so spelled out."""
+        (first, one), (second, other) = answer.items()
         if (
             type(one) is float
             and type(other) is float
@@ -173,9 +172,9 @@ class Model:
             and 0.999999 < one + other < 1.000001
         ):
             if one >= other:
-                return Scores(named, first, one, one - other, self.version, 2)
-            return Scores(named, second, other, other - one, self.version, 2)
-        return scores(_mended(named), self.version, 2)
+                return Scores(answer, first, one, one - other, self.version, len(self._classes))
+            return Scores(answer, second, other, other - one, self.version, len(self._classes))
+        return scores(_mended(answer), self.version, len(self._classes))
 
     # ── learning ─────────────────────────────────────────────────────────────────────────────────
 
