@@ -109,7 +109,6 @@ class QueryRow(msgspec.Struct, gc=False):
 decode_query: Final = msgspec.json.Decoder(QueryRow).decode
 _decode = msgspec.json.Decoder(EventRow).decode
 _encoder = msgspec.json.Encoder()
-encode_event = _encoder.encode
 encode_json: Final = _encoder.encode
 decode_json: Final = msgspec.json.Decoder().decode
 
@@ -200,7 +199,7 @@ def event_from_fields(
     fields = {"features": features, "id": event_id, "timestamp": timestamp, "key": key}
     try:
         row = msgspec.convert(fields, EventRow)
-        encode_event(row)  # fails for lone surrogates, which Python's text may hold
+        encode_json(row)  # fails for lone surrogates, which Python's text may hold
         if row.timestamp is not None:
             row.timestamp = row.timestamp.astimezone(UTC)
         if row.id:

@@ -119,6 +119,10 @@ class LabelDesk:
         """The open queries, oldest first."""
         return [held.query.public() for held in self._open.values()]
 
+    def line(self, event_id: str) -> bytes:
+        """Return an open query as the line of JSON it was written as when it was asked."""
+        return self._open[event_id].line.encode()
+
     def blocks(self, event_id: str, utility: float) -> str | None:
         """Return why an event cannot be asked about: ``"already-asked"``, ``"queue-full"``, or None."""
         if event_id in self._open or event_id in self._closed:

@@ -101,8 +101,6 @@ Reason: TypeAlias = Literal[
 ]  # fmt: skip
 """Why an event was asked about, or why it could not be."""
 
-ABSTENTIONS: Final = ("unsure", "skip")
-
 
 class Record(BaseModel):
     """What all records share."""

@@ -89,10 +89,6 @@ class Annotations:
             (count,) = connection.execute(f"SELECT count(*) {_FOR_ME}", self._me()).fetchone()
         return int(count)
 
-    def count_open(self) -> int:
-        """Return how many queries are open for anybody."""
-        return self.statuses().get("open", 0)
-
     def statuses(self) -> dict[str, int]:
         """Return how many queries there are of each status (`stream_al.labels.STATUSES`)."""
         with explained(self.path):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from connectors.sqlite.schema import checksum, connect, explained, pipeline_of, progress_of, read_examples
-from stream_al.codec import EventRow, QueryRow, encode_event
+from stream_al.codec import EventRow, QueryRow, encode_json
 from stream_al.errors import StoreBusyError, StoreError
 from stream_al.labels import QueryState
 from stream_al.ports import NEVER, Batch, IncomingLabel, Position, Recovered
@@ -119,7 +119,7 @@ class SqliteStore:
         execute, many = self.connection.execute, self.connection.executemany
         number = batch.progress.batch
         if batch.events:
-            lines = [encode_event(event) for event in batch.events]
+            lines = [encode_json(event) for event in batch.events]
             outputs = batch.outputs()
             execute(
                 "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from stream_al.codec import EventRow, encode_event, encode_prediction
+from stream_al.codec import EventRow, encode_json, encode_prediction
 from stream_al.errors import RecordError, SnapshotError
 from stream_al.labels import Settled
 from stream_al.learner import ActiveLearner
@@ -198,7 +198,7 @@ class Worker:
             if prediction.reason != "none":
                 counts[f"blocked:{prediction.reason}"] += 1
             return False
-        batch.queries.append(query.to_json())
+        batch.queries.append(learner.desk.line(query.event_id))
         counts[f"asked:{query.reason}"] += 1
         self._labels.asked(query, row, learner.events)
         return True
@@ -276,7 +276,7 @@ def _letter(source: str, position: str, error: RecordError, record: bytes | Even
     if isinstance(record, Label):
         text = record.model_dump_json(exclude_none=True)
     elif isinstance(record, EventRow):
-        text = record_text(encode_event(record))
+        text = record_text(encode_json(record))
     else:
         text = record_text(record)
     return DeadLetter(
