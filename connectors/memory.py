@@ -50,6 +50,7 @@ class MemoryLabels:
     """A list of labels as a source; append to ``items`` with `put`."""
 
     due: float = NEVER
+    lag: float = NEVER
 
     def __init__(self) -> None:
         self.items: list[IncomingLabel] = []

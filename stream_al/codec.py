@@ -8,7 +8,7 @@ msgspec accepts, and that a property test excludes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -16,6 +16,7 @@ import msgspec
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from stream_al.errors import RecordError
 from stream_al.records import (
     MAX_FEATURES,
     MAX_INTEGER,
@@ -110,6 +111,7 @@ decode_query: Final = msgspec.json.Decoder(QueryRow).decode
 _decode = msgspec.json.Decoder(EventRow).decode
 _encoder = msgspec.json.Encoder()
 encode_json: Final = _encoder.encode
+encode_lines: Final = _encoder.encode_lines
 decode_json: Final = msgspec.json.Decoder().decode
 
 
@@ -133,21 +135,45 @@ def decode_event(line: bytes, default_id: str) -> EventRow:
     >>> decode_event(b'{"features": {"a": 1.5}}', "stdin:1")
     EventRow(features={'a': 1.5}, id='stdin:1', timestamp=None, key=None, display=None, schema_version=1)
     """
-    try:
-        row = _decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _decode_slowly(line, default_id)
+    (row,) = decode_events([line])
+    if isinstance(row, RecordError):
+        row.event_id = row.event_id or default_id
+        raise row
+    row.id = row.id or default_id
+    return row
+
+
+def decode_events(lines: Iterable[bytes]) -> list[EventRow | RecordError]:
+    """Return each line's event, or what is wrong with it; the path of every event.
+
+    An event that brings no id has the id ``""``, and so has the error: whoever read the lines knows their places.
+    """
+    decode = _decode
+    found: list[EventRow | RecordError] = []
+    for line in lines:
+        try:
+            row = decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            found.append(_decode_slowly(line))
+            continue
+        if row.display is None and row.timestamp is None and type(row.id) is str:  # nearly all
+            found.append(row)
+        else:
+            found.append(_checked(row, line))
+    return found
+
+
+def _checked(row: EventRow, line: bytes) -> EventRow | RecordError:
+    """Return a row as pydantic would have it, in those points that msgspec leaves to us."""
     if row.display is not None and line.count(b"{") + line.count(b"[") > _NESTED:
-        return _decode_slowly(line, default_id)
+        return _decode_slowly(line)
     if type(row.id) is int:
         row.id = str(row.id)
-    elif not row.id:
-        row.id = default_id
     if row.timestamp is not None and row.timestamp.tzinfo is not UTC:
         try:
             row.timestamp = row.timestamp.astimezone(UTC)
         except OverflowError:
-            return _decode_slowly(line, default_id)
+            return _decode_slowly(line)
     return row
 
 
@@ -161,26 +187,25 @@ class _MaybeAnonymous(Event):
     id: Name | None = None  # type: ignore[assignment]
 
 
-def _decode_slowly(line: bytes, default_id: str) -> EventRow:
+def _decode_slowly(line: bytes) -> EventRow | RecordError:
     try:
         row = EventRow.of(_MaybeAnonymous.model_validate_json(line))
     except ValidationError as error:
         wrong = record_error(error)
-        wrong.event_id = _told_id(line, default_id)
-        raise wrong from None
-    if not row.id:
-        row.id = default_id
+        wrong.event_id = _told_id(line)
+        return wrong
+    row.id = row.id or ""
     return row
 
 
-def _told_id(line: bytes, default_id: str) -> str:
+def _told_id(line: bytes) -> str:
     """Return the id that an unusable line gives, if that can be made out."""
     try:
         content = from_json(line)
     except ValueError:
-        return default_id
+        return ""
     found = content.get("id") if isinstance(content, dict) else None
-    return str(found)[:MAX_NAME] if isinstance(found, str | int) and found != "" else default_id
+    return str(found)[:MAX_NAME] if isinstance(found, str | int) else ""
 
 
 def event_from_fields(
@@ -219,10 +244,16 @@ def printable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
-def encode_prediction(row: PredictionRow) -> bytes:
-    """Write a prediction as one line of JSON (without its line end), exactly as `Prediction` reads it."""
-    if type(row.label) is bool:
-        row = msgspec.structs.replace(
-            row, probabilities={("true" if c else "false"): p for c, p in row.probabilities.items()}
-        )
-    return _encoder.encode(row)
+def encode_predictions(rows: list[PredictionRow]) -> bytes:
+    """Write predictions as lines of JSON, each exactly as `Prediction` reads it."""
+    try:
+        return encode_lines(rows)
+    except TypeError:  # JSON has no booleans for keys
+        return encode_lines([_with_text_keys(row) for row in rows])
+
+
+def _with_text_keys(row: PredictionRow) -> PredictionRow:
+    if type(row.label) is not bool:
+        return row
+    probabilities = {("true" if label else "false"): p for label, p in row.probabilities.items()}
+    return msgspec.structs.replace(row, probabilities=probabilities)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from river import base
@@ -11,7 +11,7 @@ from river.compose import Pipeline
 
 from stream_al.codec import EventRow, PredictionRow, QueryRow
 from stream_al.desk_rules import DeskRules
-from stream_al.draws import draws
+from stream_al.draws import Draws
 from stream_al.errors import RecordError, SnapshotError
 from stream_al.labels import LabelDesk, QueryState, Settled
 from stream_al.model import Model
@@ -40,6 +40,24 @@ class Taught(NamedTuple):
     detail: str
     example: Example | None
     settled: list[Settled]
+
+
+class Incident(NamedTuple):
+    """What there is to say of one event besides its prediction."""
+
+    place: int
+    """The event's place among those given."""
+    events: int
+    """How many events had been answered then, this one included if it was."""
+    query: QueryRow | None = None
+    line: bytes = b""
+    """The query as JSON, without a line end."""
+    blocked: str | None = None
+    """Why the event could not be asked about (`LabelDesk.blocks`)."""
+    settled: list[Settled] = []  # noqa: RUF012  # never changed
+    """Labels whose query expired or was withdrawn."""
+    error: RecordError | None = None
+    """Why the event has no prediction."""
 
 
 class ActiveLearner:
@@ -89,7 +107,7 @@ class ActiveLearner:
         """Events answered so far."""
         self.labels = 0
         """Labels received so far."""
-        self._draw = draws(key)
+        self._draw = Draws(key)
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────
 
@@ -101,57 +119,100 @@ class ActiveLearner:
         RecordError
             When the model cannot score the event. Nothing has changed then.
         """
-        row, query, settled = self.answer(EventRow.of(event))
+        predictions, incidents = self.answer([EventRow.of(event)])
+        query: QueryRow | None = None
+        settled: list[Settled] = []
+        for incident in incidents:
+            if incident.error is not None:
+                raise incident.error
+            query, settled = incident.query, incident.settled
+        row = predictions[0]
         prediction = Prediction.model_validate({name: getattr(row, name) for name in row.__struct_fields__})
         return Processed(prediction, None if query is None else query.public(), settled)
 
-    def answer(self, event: EventRow) -> tuple[PredictionRow, QueryRow | None, list[Settled]]:
-        """Do what `process` does, for a validated row; the path of every event in a worker."""
-        event_id: str = event.id  # type: ignore[assignment]  # a validated row has the text
-        scores = self.model.score(event.features)
-        settled = self.desk.advance(self.events, event.timestamp) if self.desk.expires else _NOTHING
-        decision, state = self.strategy.decide(scores, self.state, self._draw(event_id))
-        ask, propensity, reason = decision.ask, decision.propensity, decision.reason
-        blocked = self.desk.blocks(event_id, decision.utility)
-        if blocked is None:
-            self.state = state
-        else:  # not offered to the strategy: whatever it said, this event could not have been asked about
-            ask, propensity, reason = False, 0.0, blocked
-        query = None
-        if ask:
-            query = self._query(event, scores, decision)
+    def answer(self, rows: Sequence[EventRow]) -> tuple[list[PredictionRow], list[Incident]]:
+        """Do what `process` does, for validated rows between which no label comes; the path of every event.
+
+        Each step is done for all rows before the next one, which halves what the steps cost: the processor
+        is then at home in each of them.
+
+        Returns
+        -------
+        tuple
+            A prediction for every row that could be scored, in order, and an `Incident` for every row that
+            wants more than its prediction written down.
+        """
+        scored = self.model.score_all([row.features for row in rows])
+        drawn = self._draw.all([row.id for row in rows])  # type: ignore[misc]  # a validated row has the text
+        decide, desk = self.strategy.decide, self.desk
+        blocks, expires = desk.blocks, desk.expires
+        predictions: list[PredictionRow] = []
+        incidents: list[Incident] = []
+        for place, (row, scores, draw) in enumerate(zip(rows, scored, drawn, strict=True)):
+            if isinstance(scores, RecordError):
+                incidents.append(Incident(place, self.events, error=scores))
+                continue
+            settled = desk.advance(self.events, row.timestamp) if expires else None
+            decision, state = decide(scores, self.state, draw)
+            ask, propensity, reason = decision.ask, decision.propensity, decision.reason
+            blocked = blocks(row.id, decision.utility)  # type: ignore[arg-type]
+            if blocked is None:
+                self.state = state
+            else:  # not offered to the strategy: whatever it said, this event could not have been asked about
+                ask, propensity, reason = False, 0.0, blocked
+            if ask or blocked or settled:
+                asked = decision if ask else None
+                incidents.append(self._incident(place, row, scores, asked, blocked, settled or []))
+            self.events += 1
+            predictions.append(
+                PredictionRow(
+                    row.id,  # type: ignore[arg-type]
+                    scores.label,
+                    scores.probabilities,
+                    scores.confidence,
+                    scores.margin,
+                    scores.version,
+                    decision.utility,
+                    decision.threshold,
+                    propensity,
+                    ask,
+                    reason,
+                )
+            )
+        return predictions, incidents
+
+    def _incident(
+        self,
+        place: int,
+        row: EventRow,
+        scores: Scores,
+        asked: Decision | None,
+        blocked: str | None,
+        settled: list[Settled],
+    ) -> Incident:
+        """Ask if that was the decision, and return what happened."""
+        query, line = None, b""
+        if asked is not None:
+            query = self._query(row, scores, asked)
             settled = settled + self.desk.ask(query)
-        self.events += 1
-        prediction = PredictionRow(
-            event_id,
-            scores.label,
-            scores.probabilities,
-            scores.confidence,
-            scores.margin,
-            scores.version,
-            decision.utility,
-            decision.threshold,
-            propensity,
-            ask,
-            reason,
-        )
-        return prediction, query, settled
+            line = self.desk.line(query.event_id)
+        return Incident(place, self.events + 1, query, line, blocked, settled)
 
     def _query(self, event: EventRow, scores: Scores, decision: Decision) -> QueryRow:
         return QueryRow(
-            event_id=event.id,  # type: ignore[arg-type]
-            features=event.features,
-            display=event.display,
-            key=event.key,
-            predicted=scores.label,
-            probabilities={_text(c): p for c, p in scores.probabilities.items()},
-            utility=decision.utility,
-            threshold=decision.threshold,
-            propensity=decision.propensity,
-            reason=decision.reason,
-            model_version=scores.version,
-            event_number=self.events,
-            asked_at=event.timestamp,
+            event.id,  # type: ignore[arg-type]
+            event.features,
+            event.display,
+            event.key,
+            scores.label,
+            {_text(label): probability for label, probability in scores.probabilities.items()},
+            decision.utility,
+            decision.threshold,
+            decision.propensity,
+            decision.reason,
+            scores.version,
+            self.events,
+            event.timestamp,
         )
 
     # ── labels ───────────────────────────────────────────────────────────────────────────────────
@@ -224,8 +285,5 @@ class ActiveLearner:
         self.desk, self.state, self.events, self.labels = desk, state, events, labels
 
 
-_NOTHING: Final[list[Settled]] = []
-
-
 def _text(label: object) -> str:
-    return str(label).lower() if isinstance(label, bool) else str(label)
+    return str(label).lower() if label is True or label is False else str(label)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+import sys
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any, Final
@@ -16,8 +17,8 @@ from river.compose import Pipeline
 
 from stream_al.digest import deep_recursion, digest
 from stream_al.errors import ModelError, RecordError, SnapshotError
-from stream_al.estimators import check, steadied
-from stream_al.records import ClassLabel, Example, Features
+from stream_al.estimators import check, scorer, steadied
+from stream_al.records import ClassLabel, Example, Features, FeatureValue
 from stream_al.snapshot import dump_estimator, globals_of, load_estimator
 from stream_al.uncertainty import Scores, scores
 
@@ -25,6 +26,7 @@ _MAGIC: Final = b"stream_al snapshot 1\n"
 # Neither how deep the caller stands nor the process's limit must decide what is learned: River's trees take
 # their greatest depth from it.
 _DEPTH: Final = 5000
+_FLOATS: Final = {float}
 LABEL_TYPES: Final[Mapping[str, type]] = {"str": str, "int": int, "bool": bool}
 
 
@@ -88,7 +90,7 @@ class Model:
         self._declared = frozenset(declared)
         self._every = checkpoint_every
         own = steadied(_copied(estimator))
-        self._estimator: Any = own
+        self._run(own)
         self._allowed = globals_of(estimator) | globals_of(own)
         self._origin = digest((own, sorted(map(repr, declared)), label_type))
         self.version = 0
@@ -97,10 +99,12 @@ class Model:
         """How often a feature was left out of scoring because no learned example had it."""
         self._names: tuple[str, ...] = ()
         self._known: frozenset[str] = frozenset()
+        self._template: dict[str, FeatureValue] = {}  # the names in order, for events that have them all
         self._seen: tuple[ClassLabel, ...] = ()  # in the order of arrival
         self._classes: tuple[ClassLabel, ...] = ()  # sorted
         self._native: dict[ClassLabel, bool] = {}
-        self._pair: tuple[ClassLabel, ClassLabel, bool] | None = None  # and what the first is to River
+        self._two: tuple[ClassLabel, ClassLabel, ClassLabel, ClassLabel] | None = None
+        """Exactly two classes, sorted, and what they are to River; for the path of most events."""
         self._tail: list[Example] = []
         self._checkpoint, self._checkpointed = self._pack(), 0
 
@@ -119,8 +123,52 @@ class Model:
         RecordError
             When the estimator cannot score these features (text where it needs numbers, say).
         """
+        (found,) = self.score_all([dict(features)])
+        if isinstance(found, RecordError):
+            raise found
+        return found
+
+    def score_all(self, events: Iterable[dict[str, FeatureValue]]) -> list[Scores | RecordError]:
+        """Return what `score` would return for each of these, or raise; the path of every event."""
+        template, width, version = self._template, len(self._names), self.version
+        transforms, predict = self._transforms, self._predict
         if not self._classes:
-            return Scores({}, None, 0.0, 0.0, self.version, 0)
+            return [Scores({}, None, 0.0, 0.0, version, 0) for _ in events]
+        # Two classes are the usual case, so spelled out. With more, no answer is of these two.
+        first, second, mine, theirs = self._two or (None, None, None, None)
+        found: list[Scores | RecordError] = []
+        for features in events:
+            try:
+                known = template | features  # in the order of the template
+                if len(known) != width or len(features) != width:
+                    known = self._canonical(features)
+                for transform in transforms:
+                    known = transform(known)
+                answer = predict(known)
+                one, other = answer.get(mine), answer.get(theirs)
+                if (
+                    type(one) is float
+                    and type(other) is float
+                    and 0.999999 < one + other < 1.000001
+                    and len(answer) == 2
+                ):
+                    answer = {first: one, second: other}
+                    if 0.0 <= other <= one <= 1.0:
+                        found.append(Scores(answer, first, one, one - other, version, 2))
+                        continue
+                    if 0.0 <= one < other <= 1.0:
+                        found.append(Scores(answer, second, other, other - one, version, 2))
+                        continue
+                    answer = {mine: one, theirs: other}
+                found.append(self._ranked(self._by_class(answer)))
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # a panic in River's Rust is no Exception
+                found.append(_cannot_score(error))
+        return found
+
+    def _canonical(self, features: Features) -> dict[str, FeatureValue]:
+        """Return the features that a learned example had, in sorted order; count the others."""
         names = self._names
         if len(names) <= 2 * len(features):
             known = {name: features[name] for name in names if name in features}
@@ -128,52 +176,27 @@ class Model:
             known = {name: features[name] for name in sorted(self._known.intersection(features))}
         if len(known) < len(features):
             self.unknown_features += len(features) - len(known)
-        try:
-            answer = self._estimator.predict_proba_one(known)
-            classes = self._classes
-            if self._pair is not None:
-                first, second, native = self._pair
-                answer = {first: answer.get(native, 0.0), second: answer.get(not native, 0.0)}
-            elif self._binary:
-                answer = {classes[0]: 1.0}
-            elif tuple(answer) != classes:
-                answer = _in_order(answer, classes)
-            return self._of_two(answer) if len(answer) == 2 else self._ranked(answer)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # a panic in River's Rust is no Exception
-            raise RecordError(
-                "cannot-score",
-                f"features: the model cannot score them ({type(error).__name__}: {error}); "
-                "give the types the model was taught with",
-            ) from error
+        return known
+
+    def _by_class(self, answer: Mapping[Any, float]) -> Mapping[Any, float]:
+        """Return River's answer by the sorted classes."""
+        classes = self._classes
+        if self._binary:
+            if len(classes) == 1:
+                return {classes[0]: 1.0}
+            return {label: answer.get(self._native[label], 0.0) for label in classes}
+        return answer if tuple(answer) == classes else _in_order(answer, classes)
 
     def _ranked(self, answer: Mapping[Any, float]) -> Scores:
         found = scores(answer, self.version, len(self._classes))
         total = sum(answer.values())
         if (
-            type(total) is float
-            and type(found.confidence) is float
+            set(map(type, answer.values())) == _FLOATS
             and 0.999999 < total < 1.000001
             and found.confidence <= 1.0
             and min(answer.values()) >= 0.0
         ):
             return found
-        return scores(_mended(answer), self.version, len(self._classes))
-
-    def _of_two(self, answer: Mapping[Any, float]) -> Scores:
-        """Do the same for two classes; the path of most events, so spelled out."""
-        (first, one), (second, other) = answer.items()
-        if (
-            type(one) is float
-            and type(other) is float
-            and 0.0 <= one <= 1.0
-            and 0.0 <= other <= 1.0
-            and 0.999999 < one + other < 1.000001
-        ):
-            if one >= other:
-                return Scores(answer, first, one, one - other, self.version, len(self._classes))
-            return Scores(answer, second, other, other - one, self.version, len(self._classes))
         return scores(_mended(answer), self.version, len(self._classes))
 
     # ── learning ─────────────────────────────────────────────────────────────────────────────────
@@ -230,7 +253,8 @@ class Model:
 
     def _learn(self, example: Example) -> None:
         label = example.label
-        features = {name: example.features[name] for name in sorted(example.features)}
+        # Interned, so that the names of the model's state are the very objects it is asked with: found faster.
+        features = {sys.intern(name): example.features[name] for name in sorted(example.features)}
         target: ClassLabel = self._booleans(label) if self._binary else label
         if example.weight == 1.0:
             self._estimator.learn_one(features, target)
@@ -243,6 +267,7 @@ class Model:
 
     def _know(self, names: frozenset[str]) -> None:
         self._known, self._names = names, tuple(sorted(names))
+        self._template = dict.fromkeys(self._names, 0.0)
 
     def _booleans(self, label: ClassLabel) -> bool:
         """Map a class to what two-class models learn: 0, 1 and booleans to themselves, others by arrival."""
@@ -258,8 +283,14 @@ class Model:
         self.label_type = type(label).__name__
         self._seen = (*self._seen, label)
         self._classes = tuple(sorted(self._seen))
-        if len(self._native) == 2:
-            self._pair = (*self._classes, self._native[self._classes[0]])  # type: ignore[assignment]
+        self._two = None
+        if len(self._seen) == 2:
+            first, second = self._classes
+            self._two = (
+                (first, second, self._native[first], self._native[second])
+                if self._binary
+                else (first, second, first, second)
+            )
 
     def _undo(self) -> None:
         version, unknown, tail = self.version, self.unknown_features, list(self._tail)
@@ -272,6 +303,13 @@ class Model:
             self._checkpoint, self._checkpointed = self._pack(), version
 
     # ── state ────────────────────────────────────────────────────────────────────────────────────
+
+    def _run(self, estimator: Any) -> None:
+        """Take this estimator; of a pipeline call the steps directly, which costs half."""
+        self._estimator = estimator
+        steps = list(estimator.steps.values()) if type(estimator) is Pipeline else [estimator]
+        self._predict = scorer(steps.pop())
+        self._transforms = [s.transform_one for s in steps if not isinstance(s, base.AnomalyFilter)]
 
     @property
     def checkpoint(self) -> bytes:
@@ -321,7 +359,8 @@ class Model:
             "label_type": self.label_type,
             "digest": self.digest(),
         }
-        content = json.dumps(header).encode() + b"\n" + dump_estimator(self._estimator)
+        # The names once more, in one pickle with the state, so that loaded names are the state's own objects.
+        content = json.dumps(header).encode() + b"\n" + dump_estimator((self._names, self._estimator))
         return _MAGIC + _checksum(content) + b"\n" + content
 
     def _unpack(self, snapshot: bytes) -> None:
@@ -331,11 +370,13 @@ class Model:
             raise SnapshotError(
                 "the snapshot is corrupt: its bytes are not those written; refold from the log"
             )
-        estimator = load_estimator(content.split(b"\n", 1)[1], self._allowed)
-        self._estimator = estimator
+        names, estimator = load_estimator(content.split(b"\n", 1)[1], self._allowed)
+        if list(names) != header["names"]:
+            raise SnapshotError("the snapshot is corrupt: its names are not those of its state")
+        self._run(estimator)
         self.version = header["version"]
-        self._know(frozenset(header["names"]))
-        self._seen, self._classes, self._native, self._pair = (), (), {}, None
+        self._know(frozenset(names))
+        self._seen, self._classes, self._native, self._two = (), (), {}, None
         for label in header["seen"]:
             self._remember(label)
         self.label_type = header["label_type"]
@@ -380,6 +421,16 @@ def _copied(estimator: object) -> Any:
             f"{type(estimator).__name__} cannot be saved and loaded ({error}); "
             "use functions defined in a module instead of methods of objects"
         ) from None
+
+
+def _cannot_score(cause: BaseException) -> RecordError:
+    error = RecordError(
+        "cannot-score",
+        f"features: the model cannot score them ({type(cause).__name__}: {cause}); "
+        "give the types the model was taught with",
+    )
+    error.__cause__ = cause
+    return error
 
 
 def _checksum(content: bytes) -> bytes:

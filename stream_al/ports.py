@@ -71,6 +71,13 @@ class LabelSource(Protocol):
     def due(self) -> float:
         """Return the event number before which a label is due; `NEVER` where labels come by themselves."""
 
+    @property
+    def lag(self) -> float:
+        """Return how many events, at least, lie between two that a label for the first comes before.
+
+        `NEVER` where labels come by themselves; they are then taken between batches.
+        """
+
     def seek(self, position: Position) -> None:
         """Go to a position committed earlier."""
 
@@ -141,6 +148,7 @@ class Batch:
     """The strategy's state before the batch."""
     events: list[EventRow] = field(default_factory=list)
     predictions: list[bytes] = field(default_factory=list)
+    """Whole lines, several in each."""
     queries: list[bytes] = field(default_factory=list)
     dead_letters: list[tuple[int, DeadLetter]] = field(default_factory=list)
     """With the number of events answered before."""
@@ -158,9 +166,11 @@ class Batch:
     def outputs(self) -> dict[str, bytes]:
         """Return the lines each output stream grows by; the batch must be complete."""
         if self._outputs is None:
-            letters = [letter.to_json() for _, letter in self.dead_letters]
-            streams = zip(OUTPUTS, (self.predictions, self.queries, letters), strict=True)
-            self._outputs = {name: b"\n".join(lines) + b"\n" if lines else b"" for name, lines in streams}
+            self._outputs = {
+                "predictions": b"".join(self.predictions),
+                "queries": b"".join(query + b"\n" for query in self.queries),
+                "dead_letters": b"".join(letter.to_json() + b"\n" for _, letter in self.dead_letters),
+            }
         return self._outputs
 
 

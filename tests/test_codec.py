@@ -31,7 +31,7 @@ from stream_al.codec import (
     decode_event,
     decode_query,
     encode_json,
-    encode_prediction,
+    encode_predictions,
     event_from_fields,
     printable,
 )
@@ -330,7 +330,9 @@ def test_an_encoded_prediction_is_read_by_the_schema_with_equal_fields(
     row = PredictionRow(
         event_id, label, table, shares[0], shares[1], version, utility, threshold, shares[2], queried, reason
     )
-    line = encode_prediction(row)
+    lines = encode_predictions([row, row])
+    line = lines[: len(lines) // 2 - 1]
+    assert lines == line + b"\n" + line + b"\n"
     read = Prediction.model_validate_json(line)
     for name in row.__struct_fields__:
         if name != "probabilities":

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from stream_al.checks import check_strategy
 from stream_al.checks.strategy import most_over
-from stream_al.draws import draws
+from stream_al.draws import Draws
 from stream_al.strategies import (
     AnyOf,
     Budgeted,
@@ -211,7 +211,7 @@ draw_rules = st.sampled_from([lambda k: 0.0, lambda k: 1.0 - 2.0**-53, None])
 def test_no_window_exceeds_the_budget_by_more_than_the_slack(
     strategy: QueryStrategy, stream: list[Scores], rule: Any, charged: int
 ) -> None:
-    hashed = draws("budget")
+    hashed = Draws("budget")
     state = strategy.start()
     asked = []
     for number, answer in enumerate(stream):
@@ -262,7 +262,7 @@ def drifting(rng: random.Random, step: list[int] = [0]) -> Scores:  # noqa: B006
 @pytest.mark.parametrize("stream", [beta, few_leaves, three_classes, drifting], ids=lambda f: f.__name__)
 def test_a_long_ordinary_stream_is_asked_for_its_budget(budget: float, stream: Any) -> None:
     rng = random.Random(11)
-    strategy, draw = Budgeted(budget), draws(f"long {budget}")
+    strategy, draw = Budgeted(budget), Draws(f"long {budget}")
     state = strategy.start()
     events = int(1500 / budget)
     asked = 0
@@ -274,7 +274,7 @@ def test_a_long_ordinary_stream_is_asked_for_its_budget(budget: float, stream: A
 
 def test_a_model_that_is_always_sure_or_never_sure_is_still_asked_for_the_budget() -> None:
     for utility in (0.0, 1e-12, 0.5, 1.0):
-        strategy, draw = Budgeted(0.1), draws("always")
+        strategy, draw = Budgeted(0.1), Draws("always")
         state = strategy.start()
         asked = 0
         for number in range(20_000):
@@ -288,7 +288,7 @@ def test_a_model_that_is_always_sure_or_never_sure_is_still_asked_for_the_budget
 
 
 def test_exploration_asks_its_share_of_what_the_model_is_sure_of() -> None:
-    strategy, draw = Budgeted(0.1, explore=0.03), draws("explore")
+    strategy, draw = Budgeted(0.1, explore=0.03), Draws("explore")
     rng = random.Random(3)
     state = strategy.start()
     sure = asked = 0
@@ -302,7 +302,7 @@ def test_exploration_asks_its_share_of_what_the_model_is_sure_of() -> None:
 
 
 def test_an_unsure_stretch_is_asked_more_than_a_sure_one() -> None:
-    strategy, draw = Budgeted(0.1, burst=50), draws("stretch")
+    strategy, draw = Budgeted(0.1, burst=50), Draws("stretch")
     rng = random.Random(4)
     state = strategy.start()
     counts = {"sure": 0, "unsure": 0}
@@ -315,7 +315,7 @@ def test_an_unsure_stretch_is_asked_more_than_a_sure_one() -> None:
 
 
 def test_a_loan_is_repaid_so_that_the_whole_keeps_the_budget() -> None:
-    strategy, draw = Budgeted(0.1), draws("loan")
+    strategy, draw = Budgeted(0.1), Draws("loan")
     rng = random.Random(6)
     state = strategy.start()
     for _ in range(200):

@@ -12,7 +12,7 @@ from msgspec import MsgspecError
 
 from connectors.files.columns import Columns, text_of
 from connectors.files.lines import FileLines, Line, Lines, StdinLines, oversized_error
-from stream_al.codec import EventRow, decode_event, decode_json, encode_json
+from stream_al.codec import EventRow, decode_event, decode_events, decode_json, encode_json
 from stream_al.errors import RecordError, SourceError
 from stream_al.ports import Position
 from stream_al.records import DeadLetter, FeatureValue
@@ -48,10 +48,13 @@ class _Events:
         """Release what is open."""
         self._lines.close()
 
+    def _place(self, number: int) -> str:
+        return f"{self._lines.name}:{number}"
+
     def _letter(self, number: int, data: bytes, error: RecordError) -> DeadLetter:
         return DeadLetter(
             source="events",
-            position=f"{self._lines.name}:{number}",
+            position=self._place(number),
             reason=error.reason,
             detail=error.detail,
             event_id=error.event_id,
@@ -87,21 +90,28 @@ class JsonlEvents(_Events):
 
     def read(self, limit: int, wait: float) -> Sequence[EventRow | DeadLetter]:
         """Return up to ``limit`` records; blank lines are passed over."""
+        lines = self._lines.read(limit, wait)
+        if self._flat or self._columns != Columns():
+            rows = [self._decoded(line) for line in lines]
+        else:
+            rows = decode_events([line.data for line in lines])
         found: list[EventRow | DeadLetter] = []
-        prefix = f"{self._lines.name}:"
-        plain = not self._flat and self._columns == Columns()
-        for line in self._lines.read(limit, wait):
-            number, data, _, oversized = line
-            if not oversized and (not data or data.isspace()):
-                continue
-            try:
-                if oversized:
-                    raise oversized_error(line)
-                default_id = prefix + str(number)
-                found.append(decode_event(data, default_id) if plain else self._decode(data, default_id))
-            except RecordError as error:
-                found.append(self._letter(number, data, error))
+        for line, row in zip(lines, rows, strict=True):
+            if line.oversized:
+                row = oversized_error(line)
+            if not isinstance(row, RecordError):
+                row.id = row.id or self._place(line.number)
+                found.append(row)
+            elif line.oversized or (line.data and not line.data.isspace()):
+                row.event_id = row.event_id or self._place(line.number)
+                found.append(self._letter(line.number, line.data, row))
         return found or self._empty()
+
+    def _decoded(self, line: Line) -> EventRow | RecordError:
+        try:
+            return self._decode(line.data, self._place(line.number))
+        except RecordError as error:
+            return error
 
     def _decode(self, data: bytes, default_id: str) -> EventRow:
         columns = self._columns
@@ -212,7 +222,7 @@ class CsvEvents(_Events):
     def _take(self, found: list[EventRow | DeadLetter], count: int, cells: list[str] | RecordError) -> int:
         """Make an event or a dead letter of the first waiting lines; return how many were used."""
         first = self._waiting[0]
-        place = f"{self._lines.name}:{first.number}"
+        place = self._place(first.number)
         try:
             if isinstance(cells, RecordError):
                 raise cells

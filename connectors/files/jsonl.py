@@ -17,6 +17,7 @@ class JsonlLabels:
     """Labels from a JSONL file that others append to, followed as ``tail -f`` does."""
 
     due: float = NEVER
+    lag: float = NEVER
 
     def __init__(self, path: Path, *, max_bytes: int = 1_000_000) -> None:
         self._lines = FileLines(path, follow=True, max_bytes=max_bytes)

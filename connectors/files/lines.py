@@ -10,8 +10,9 @@ import sys
 import time
 import zlib
 from collections import deque
+from itertools import accumulate, repeat
 from pathlib import Path
-from typing import IO, Final, NamedTuple, Protocol, cast
+from typing import Final, NamedTuple, Protocol, cast
 
 from stream_al.codec import printable
 from stream_al.errors import RecordError, SourceError
@@ -19,6 +20,7 @@ from stream_al.ports import Position
 
 _MARK = b"\xef\xbb\xbf"
 """The byte order mark that some programs begin a file with."""
+_BUFFER: Final = 1 << 17
 _KEPT = 200
 """Bytes kept of a line that is too long."""
 
@@ -67,7 +69,7 @@ class FileLines:
         self.exhausted = False
         self.max_bytes = max_bytes
         self._follow = follow
-        self._file: IO[bytes] | None = None
+        self._file: io.BufferedReader | None = None
         self._offset = 0
         self._number = 0
         self._broken: SourceError | None = None
@@ -113,6 +115,9 @@ class FileLines:
             return found
         try:
             while len(found) < limit:
+                if block := self._block(file, limit - len(found)):
+                    found += block
+                    continue
                 line = self._next(file)
                 if line is None:
                     break
@@ -126,14 +131,27 @@ class FileLines:
                 raise self._broken from error
         return found
 
-    def _next(self, file: IO[bytes]) -> Line | None:
+    def _block(self, file: io.BufferedReader, limit: int) -> list[Line]:
+        """Return whole lines that are at hand already, many at once; none when the next needs looking at."""
+        at_hand = file.peek(1) if self._offset else b""  # the first line may bear a mark
+        lines = at_hand[: at_hand.rfind(b"\n") + 1].split(b"\n", limit)
+        del lines[-1]  # what follows the last line end
+        sizes = [len(line) + 1 for line in lines]
+        if not lines or max(sizes) > self.max_bytes:
+            return []
+        file.read(sum(sizes))
+        if b"\r" in at_hand:
+            lines = [line.rstrip(b"\r") for line in lines]
+        numbers = range(self._number + 1, self._number + 1 + len(lines))
+        ends = list(accumulate(sizes, initial=self._offset))[1:]
+        self._number, self._offset = numbers[-1], ends[-1]
+        return list(map(Line._make, zip(numbers, lines, ends, repeat(0))))
+
+    def _next(self, file: io.BufferedReader) -> Line | None:
+        """Return the next line, however it is; None when there is none (yet)."""
         data = file.readline(self.max_bytes + 2)
         size = len(data)
         whole = data.endswith(b"\n")
-        if whole and self._offset and 2 <= size <= self.max_bytes and data[-2] != _RETURN:  # nearly all are
-            self._offset += size
-            self._number += 1
-            return Line(self._number, data[:-1], self._offset)
         if not whole and size > self.max_bytes:  # too long: read on to its end, keep the beginning
             rest = b"-"
             while rest and not rest.endswith(b"\n"):
@@ -152,7 +170,7 @@ class FileLines:
             self._number, data.removesuffix(b"\n"), size - whole, self._offset, self.max_bytes, first
         )
 
-    def _end(self, file: IO[bytes]) -> None:
+    def _end(self, file: io.BufferedReader) -> None:
         if not self._follow:
             self.exhausted = True
             return
@@ -161,17 +179,17 @@ class FileLines:
             self.close()
             raise self._shortened()
 
-    def _opened(self) -> IO[bytes] | None:
+    def _opened(self) -> io.BufferedReader | None:
         if self._file is not None:
             return self._file
         try:
             size = self.path.stat().st_size
             if self.path.suffix == ".gz":
                 unzipped = cast(io.RawIOBase, gzip.GzipFile(self.path))
-                self._file = io.BufferedReader(unzipped, 1 << 17)
+                self._file = io.BufferedReader(unzipped, _BUFFER)
                 size = self._file.seek(self._offset)
             else:
-                self._file = self.path.open("rb")
+                self._file = io.BufferedReader(io.FileIO(self.path), _BUFFER)
                 self._file.seek(self._offset)
         except FileNotFoundError:
             if self._follow and not self._offset:
@@ -264,9 +282,6 @@ class StdinLines:
 
     def close(self) -> None:
         """Do nothing: standard input is not ours."""
-
-
-_RETURN: Final = ord("\r")
 
 
 def _line(number: int, data: bytes, size: int, after: int, most: int, first: bool) -> Line:

@@ -61,6 +61,8 @@ class JournalEvents:
 class JournalLabels:
     """The recorded labels; each comes in its batch, after as many events as then."""
 
+    lag: float = NEVER
+
     def __init__(self, connection: sqlite3.Connection, events: JournalEvents) -> None:
         self._connection = connection
         self._events = events

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, Final
+from zlib import crc32
 
 from connectors.sqlite.schema import checksum, connect, explained, pipeline_of, progress_of, read_examples
-from stream_al.codec import EventRow, QueryRow, encode_json
+from stream_al.codec import EventRow, QueryRow, encode_lines
 from stream_al.errors import StoreBusyError, StoreError
 from stream_al.labels import QueryState
 from stream_al.ports import NEVER, Batch, IncomingLabel, Position, Recovered
@@ -119,17 +120,17 @@ class SqliteStore:
         execute, many = self.connection.execute, self.connection.executemany
         number = batch.progress.batch
         if batch.events:
-            lines = [encode_json(event) for event in batch.events]
+            lines = encode_lines(batch.events)[:-1]
             outputs = batch.outputs()
             execute(
                 "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     number,
                     batch.first_event,
-                    len(lines),
+                    len(batch.events),
                     json.dumps(batch.state),
-                    b"\n".join(lines),
-                    array("I", map(checksum, lines)).tobytes(),
+                    lines,
+                    array("I", map(crc32, lines.split(b"\n"))).tobytes(),
                     outputs["predictions"],
                     outputs["queries"],
                 ),
@@ -231,6 +232,7 @@ class SqliteLabels:
     """
 
     due: float = NEVER
+    lag: float = NEVER
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store

@@ -192,6 +192,9 @@ def check_label_source(make: Callable[[], LabelSource], put: Callable[[Label], N
         places.append((number, _through_json(source.position)))
     require(len(set(names)) == len(names) and all(names), f"labels share a place: {names}")
     require(source.due >= 0, f"due is {source.due!r}; give an event number, or NEVER")
+    require(
+        source.lag >= 1, f"lag is {source.lag!r}; no label comes before the event after its own, which is 1"
+    )
     for count, position in [(0, None), *places]:
         fresh = make()
         fresh.seek(position)

@@ -78,7 +78,7 @@ class _Fed:
         self.labels: list[IncomingLabel] = []
         self.position = 0
         self.exhausted = False
-        self.due = float("inf")
+        self.due = self.lag = float("inf")
 
     def seek(self, position: object) -> None:
         raise AssertionError("a new store has no position to go to")

@@ -10,7 +10,7 @@ from math import inf, isfinite, nan, sin, sqrt
 from random import Random
 from typing import Final, get_args
 
-from stream_al.draws import draws
+from stream_al.draws import Draws
 from stream_al.records import Reason
 from stream_al.strategies import Decision, QueryStrategy, State
 from stream_al.uncertainty import Scores, scores
@@ -52,7 +52,7 @@ def check_strategy(strategy: QueryStrategy, *, events: int = 2000, keys: int = 4
     """
     _check_configuration(strategy)
     _raise(_wrong_state(strategy.start()), f"{strategy!r}, before the first event")
-    chances = [draws(f"key {number}")("event") for number in range(keys)]
+    chances = [Draws(f"key {number}")("event") for number in range(keys)]
     for name in STREAMS:
         for charged in (0.0, 0.02):
             _check_stream(strategy, name, events, chances, charged)
@@ -237,7 +237,7 @@ def _check_stream(
     strategy: QueryStrategy, name: str, events: int, chances: list[float], charged: float
 ) -> None:
     rng = Random(7)
-    draw_of = draws(name)
+    draw_of = Draws(name)
     answers: Iterator[Scores] = STREAMS[name](rng)
     state = strategy.start()
     asked = []

@@ -43,7 +43,7 @@ def run_command(
     from stream_al.cli.summary import show, summary
     from stream_al.config import load_config
     from stream_al.errors import ConfigError
-    from stream_al.runtime.worker import UNTIL
+    from stream_al.runtime.worker import UNTIL, tune_collector
 
     settings = load_config(config)
     until = until or settings.run.until
@@ -57,6 +57,7 @@ def run_command(
             console.print(f"note: {notice}", style="yellow")
         if worker.progress.events and not quiet:
             console.print(f"going on after event {worker.progress.events:,}", style="dim")
+        tune_collector()
         with stop, Reporter(console, worker.progress, quiet=quiet) as reporter:
             worker.run(until, stop, lambda progress: reporter.update(progress, len(pipeline.learner.desk)))
         found = summary(worker.progress, len(pipeline.learner.desk))

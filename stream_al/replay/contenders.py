@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from stream_al.draws import draws
+from stream_al.draws import Draws
 from stream_al.errors import ConfigError
 from stream_al.strategies import (
     Budgeted,
@@ -112,7 +112,7 @@ def matched_share(ids: Iterable[str], *, budget: float, cold_start: int, key: st
     key
         The pipeline's key.
     """
-    draw = draws(key)
+    draw = Draws(key)
     values = [draw(event_id) for event_id in ids]
     left = max(0, round(budget * len(values)) - cold_start)
     rest = sorted(values[cold_start:])

@@ -11,7 +11,7 @@ from bisect import insort
 from collections.abc import Sequence
 
 from stream_al.codec import EventRow, QueryRow
-from stream_al.draws import draws
+from stream_al.draws import Draws
 from stream_al.ports import NEVER, IncomingLabel, LabelledRow, Position
 
 
@@ -40,7 +40,7 @@ class SimulatedOracle:
         self._delay = delay
         self._jitter = jitter
         self._annotator = annotator
-        self._draw = draws(key, "oracle")
+        self._draw = Draws(key, "oracle")
         self._pending: list[tuple[int, int, str, str | int | bool]] = []
         self._asked = 0
 
@@ -48,6 +48,11 @@ class SimulatedOracle:
     def due(self) -> float:
         """Return the event number before which the next answer comes."""
         return self._pending[0][0] if self._pending else NEVER
+
+    @property
+    def lag(self) -> float:
+        """Return how many events after the one asked about its answer comes, at least: before the next is 1."""
+        return self._delay + 1
 
     @property
     def position(self) -> Position:

@@ -8,14 +8,15 @@ time it takes.
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from stream_al.codec import EventRow, encode_json, encode_prediction
+from stream_al.codec import EventRow, encode_json, encode_predictions
 from stream_al.errors import RecordError, SnapshotError
 from stream_al.labels import Settled
-from stream_al.learner import ActiveLearner
+from stream_al.learner import ActiveLearner, Incident
 from stream_al.ports import (
     Batch,
     EventSource,
@@ -32,8 +33,21 @@ from stream_al.records import MAX_NAME, DeadLetter, Label, parse_label
 UNTIL: Final = ("events-end", "answered", "stopped")
 _WAIT: Final = 0.05
 """Seconds to wait for an event before looking for labels and the stop signal again."""
+RUN: Final = 128
+"""Events that go through each step together: many enough for the loops, few enough for the processor's cache."""
 _RECORD: Final = 20_000
 """Characters of a record that a dead letter keeps."""
+
+
+def tune_collector() -> None:
+    """Spare a process that only works on a stream most of the garbage collector's rounds. Process-wide.
+
+    Every event makes and frees a few dictionaries, which are no cycles, but which Python counts: by default it
+    looks for cycles after 700, and again and again through all that was imported.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 class Worker:
@@ -162,49 +176,58 @@ class Worker:
         # After the last event nothing is left to wait for: a simulated oracle then answers all it still owes.
         now = float("inf") if not rows and self._events.exhausted else learner.events
         self._take(batch, counts, self._labels.poll(now))
-        due = self._labels.due
-        for row in rows:
+        at = 0
+        while at < len(rows):
+            due = self._labels.due
             if learner.events >= due:
                 self._take(batch, counts, self._labels.poll(learner.events))
                 due = self._labels.due
-            if not isinstance(row, EventRow):
-                self._bury(batch, counts, row)
-            elif self._answer(batch, counts, row):
-                due = self._labels.due
+            row = rows[at]
+            if isinstance(row, DeadLetter):
+                self._bury(batch, counts, row, learner.events)
+                at += 1
+                continue
+            most = min(due - learner.events, self._labels.lag)  # before any label can come
+            run = _events_at_the_start(rows[at : at + int(min(most, RUN))])
+            self._answer(batch, counts, run)
+            at += len(run)
         if not rows and not batch.received:
             return False
         self._commit(batch, counts)
         return True
 
-    def _answer(self, batch: Batch, counts: Counter[str], row: EventRow) -> bool:
-        """Answer one event; return whether it was asked about."""
-        learner = self.learner
-        try:
-            prediction, query, settled = learner.answer(row)
-            line = encode_prediction(prediction)
-        except RecordError as error:
-            self._bury(batch, counts, _letter("events", str(row.id), error, row))
-            return False
-        batch.events.append(row)
-        batch.predictions.append(line)
-        if settled:
-            self._settle(batch, counts, settled)
-        if isinstance(row, LabelledRow) and row.truth is not None:
-            counts["measured"] += 1
-            counts["correct"] += prediction.label == row.truth
-        if self._on_answer is not None:
-            self._on_answer(row, prediction.label)
-        if query is None:
-            if prediction.reason != "none":
-                counts[f"blocked:{prediction.reason}"] += 1
-            return False
-        batch.queries.append(learner.desk.line(query.event_id))
-        counts[f"asked:{query.reason}"] += 1
-        self._labels.asked(query, row, learner.events)
-        return True
+    def _answer(self, batch: Batch, counts: Counter[str], rows: list[EventRow]) -> None:
+        """Answer events between which no label comes."""
+        predictions, incidents = self.learner.answer(rows)
+        for incident in incidents:
+            self._note(batch, counts, rows[incident.place], incident)
+        failed = {incident.place for incident in incidents if incident.error is not None}
+        answered = [row for place, row in enumerate(rows) if place not in failed] if failed else rows
+        batch.events += answered
+        batch.predictions.append(encode_predictions(predictions))
+        for row, prediction in zip(answered, predictions, strict=True):
+            if isinstance(row, LabelledRow) and row.truth is not None:
+                counts["measured"] += 1
+                counts["correct"] += prediction.label == row.truth
+            if self._on_answer is not None:
+                self._on_answer(row, prediction.label)
 
-    def _bury(self, batch: Batch, counts: Counter[str], letter: DeadLetter) -> None:
-        batch.dead_letters.append((self.learner.events, letter))
+    def _note(self, batch: Batch, counts: Counter[str], row: EventRow, incident: Incident) -> None:
+        """Write down what happened at an event besides its prediction."""
+        if incident.error is not None:
+            self._bury(batch, counts, _letter("events", str(row.id), incident.error, row), incident.events)
+            return
+        if incident.settled:
+            self._settle(batch, counts, incident.settled, incident.events)
+        if incident.query is not None:
+            batch.queries.append(incident.line)
+            counts[f"asked:{incident.query.reason}"] += 1
+            self._labels.asked(incident.query, row, incident.events)
+        elif incident.blocked:
+            counts[f"blocked:{incident.blocked}"] += 1
+
+    def _bury(self, batch: Batch, counts: Counter[str], letter: DeadLetter, at_event: int) -> None:
+        batch.dead_letters.append((at_event, letter))
         counts[f"dead:{letter.reason}"] += 1
 
     def _take(self, batch: Batch, counts: Counter[str], incoming: Iterable[IncomingLabel]) -> None:
@@ -221,7 +244,7 @@ class Worker:
                     Received(number, at_event, position, record, error.event_id, error.reason, error.detail)
                 )
                 counts[f"label:{error.reason}"] += 1
-                self._bury(batch, counts, _letter("labels", position, error, record))
+                self._bury(batch, counts, _letter("labels", position, error, record), at_event)
                 continue
             taught = self.learner.teach(label, position)
             batch.received.append(
@@ -229,9 +252,9 @@ class Worker:
             )
             if taught.example is not None:
                 batch.examples.append((self.learner.model.version - 1, taught.example))
-            self._settle(batch, counts, taught.settled)
+            self._settle(batch, counts, taught.settled, at_event)
 
-    def _settle(self, batch: Batch, counts: Counter[str], settled: Iterable[Settled]) -> None:
+    def _settle(self, batch: Batch, counts: Counter[str], settled: Iterable[Settled], at_event: int) -> None:
         """Write down what became of labels, and a dead letter for each that was not used."""
         first = batch.received[0].number if batch.received else self.learner.labels
         for number, outcome, detail, label, position in settled:
@@ -245,7 +268,7 @@ class Worker:
                 batch.received[at] = batch.received[at]._replace(outcome=outcome, detail=detail)
             if outcome not in ("example", "waiting"):
                 error = RecordError(outcome, detail, label.event_id)
-                self._bury(batch, counts, _letter("labels", position, error, label))
+                self._bury(batch, counts, _letter("labels", position, error, label), at_event)
 
     def _commit(self, batch: Batch, counts: Counter[str]) -> None:
         learner, before = self.learner, self.progress
@@ -270,6 +293,15 @@ class Worker:
         )
         self._store.commit(batch)
         self._sink.emit(batch.outputs())
+
+
+def _events_at_the_start(rows: Sequence[EventRow | DeadLetter]) -> list[EventRow]:
+    found: list[EventRow] = []
+    for row in rows:
+        if isinstance(row, DeadLetter):
+            break
+        found.append(row)
+    return found
 
 
 def _letter(source: str, position: str, error: RecordError, record: bytes | EventRow | Label) -> DeadLetter:

@@ -77,7 +77,8 @@ class Budgeted(QueryStrategy):
             propensity = budget if tokens >= 1.0 else 0.0
             reason = "cold-start"
         else:
-            utility = UTILITIES[self.utility](scores)
+            # Spelled out for the default, as this is on the path of every event.
+            utility = 1.0 - scores.margin if self.utility == "margin" else UTILITIES[self.utility](scores)
             if utility != utility:
                 utility = 1.0  # NaN: nothing is known, which is worth asking about
             worth = utility > threshold

@@ -1,7 +1,7 @@
 import pytest
 
 from stream_al import ConfigError
-from stream_al.draws import draws
+from stream_al.draws import Draws
 from stream_al.replay.contenders import all_labels, matched_random, matched_share, parse_strategy
 from stream_al.strategies import Budgeted, ColdStart, Entropy, LeastConfidence, Margin
 
@@ -44,7 +44,7 @@ def test_a_number_out_of_its_range_is_named(text, options):
 @pytest.mark.parametrize(("budget", "cold"), [(0.1, 50), (0.3, 0), (0.05, 50), (0.02, 50), (1.0, 50)])
 def test_random_spends_the_budget_to_the_last_label(budget, cold):
     share = matched_share(IDS, budget=budget, cold_start=cold, key="k")
-    asked = sum(n < cold or draws("k")(event_id) < share for n, event_id in enumerate(IDS))
+    asked = sum(n < cold or Draws("k")(event_id) < share for n, event_id in enumerate(IDS))
     assert asked == max(cold, round(budget * len(IDS)))
 
 
