@@ -19,6 +19,7 @@ from stream_al.cli.assemble import assembled, learner_of
 from stream_al.config import load_config
 
 EVENTS = 12_000
+PREDICTION_BYTES = 300
 CONFIG = """
 [events]
 path = "events.jsonl"
@@ -71,7 +72,7 @@ def killed(processes: ForkServerContext, config: Path, kills: int, seed: int) ->
         process: ForkServerProcess = processes.Process(target=work, args=(config,))
         process.start()
         if done < kills:
-            process.join(0.04 + 0.12 * rng.random())
+            live_a_while(process, config.parent / "predictions.jsonl", rng, kills)
         else:
             process.join(120)
         if process.exitcode is None:
@@ -82,6 +83,21 @@ def killed(processes: ForkServerContext, config: Path, kills: int, seed: int) ->
         else:
             assert process.exitcode == 0
             return done
+
+
+def live_a_while(process: ForkServerProcess, predictions: Path, rng: random.Random, kills: int) -> None:
+    """Wait for a random moment: soon after the start, or after a random share of the work, however fast it goes."""
+    if rng.random() < 0.3:
+        process.join(0.1 * rng.random())
+        return
+
+    def written() -> int:
+        return predictions.stat().st_size if predictions.exists() else 0
+
+    goal = written() + rng.random() * EVENTS * PREDICTION_BYTES / kills
+    while written() < goal and process.exitcode is None:
+        process.join(0.001)
+    process.join(0.002 * rng.random())
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
