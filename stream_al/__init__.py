@@ -6,6 +6,7 @@ come back later, and each is learned exactly once.
 
 from stream_al.desk_rules import DeskRules
 from stream_al.errors import (
+    BrokerError,
     ConfigError,
     ModelError,
     RecordError,
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ActiveLearner",
     "AnyOf",
+    "BrokerError",
     "Budgeted",
     "ColdStart",
     "ConfigError",

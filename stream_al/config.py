@@ -5,12 +5,21 @@ Every key can be overridden by an environment variable: ``STREAM_AL_STORE__PATH`
 
 from __future__ import annotations
 
+import re
 import tomllib
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from stream_al.desk_rules import DeskRules
 from stream_al.errors import ConfigError
@@ -35,6 +44,14 @@ except ImportError as error:  # pragma: no cover - depends on how it was install
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _duration(value: object) -> object:
+    """Read ``"7d"``: s, m, h or d."""
+    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+    if isinstance(value, str) and value[-1:] in units and value[:-1].replace(".", "", 1).isdigit():
+        return timedelta(**{units[value[-1]]: float(value[:-1])})
+    return value
 
 
 class ModelConfig(_Section):
@@ -164,13 +181,7 @@ class LabelsConfig(_Section):
     when_full: Literal["stop-asking", "withdraw-least"] = "stop-asking"
     remember: int = Field(100_000, ge=0)
 
-    @field_validator("expire_after", mode="before")
-    @classmethod
-    def _duration(cls, value: object) -> object:
-        units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-        if isinstance(value, str) and value[-1:] in units and value[:-1].replace(".", "", 1).isdigit():
-            return timedelta(**{units[value[-1]]: float(value[:-1])})
-        return value
+    _duration = field_validator("expire_after", mode="before")(_duration)
 
     @model_validator(mode="after")
     def _complete(self) -> LabelsConfig:
@@ -195,6 +206,133 @@ class OutputConfig(_Section):
     dead_letters: Path | None = None
 
 
+class TopicsConfig(_Section):
+    """``[kafka.topics]``: the topics' names and how `stream-al topics create` makes them."""
+
+    prefix: str = ""
+    events: str = "events"
+    predictions: str = "predictions"
+    queries: str = "queries"
+    labels: str = "labels"
+    examples: str = "examples"
+    dead_letters: str = "dead-letters"
+    partitions: int = Field(6, ge=1)
+    query_partitions: int = Field(6, ge=1)
+    replication: int = Field(-1, ge=-1)
+    retention: timedelta = timedelta(days=7)
+
+    _duration = field_validator("retention", mode="before")(_duration)
+
+    def name(self, which: str) -> str:
+        """Return the full name of a topic, by its key here."""
+        return f"{self.prefix}{getattr(self, which)}"
+
+
+class KafkaConfig(_Section):
+    """``[kafka]``: run on Kafka topics instead of files and a store."""
+
+    bootstrap: str = "localhost:9092"
+    group: str = "stream-al"
+    instance: str | None = Field(None, min_length=1)
+    predictions: Literal["all", "queried", "none"] = "all"
+    snapshots: Path | None = None
+    session_timeout: float = Field(45.0, ge=1.0)
+    transaction_timeout: float = Field(10.0, ge=1.0)
+    stall_after: float = Field(30.0, ge=1.0)
+    topics: TopicsConfig = TopicsConfig()
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    key_password: SecretStr | None = None
+    check_hostname: bool = True
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    token_file: Path | None = None
+    token_url: str | None = None
+    client_id: str | None = None
+    client_secret: SecretStr | None = None
+    scope: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_are_text(cls, data: Any) -> Any:
+        # Told of the section, not of the key: what is told of a key shows its value.
+        for key in _SECRET if isinstance(data, dict) else ():
+            if not isinstance(data.get(key), str | SecretStr | None):
+                raise ValueError(f"{key}: must be text, in quotation marks")
+        return data
+
+    @model_validator(mode="after")
+    def _can_connect(self) -> KafkaConfig:
+        if not all(address.strip() for address in self.bootstrap.split(",")):
+            raise ValueError("bootstrap: give host:port, or several with commas between")
+        self._check_topics()
+        self._check_tls()
+        self._check_login()
+        return self
+
+    def _check_topics(self) -> None:
+        names: dict[str, str] = {}
+        for which in ("events", "predictions", "queries", "labels", "examples", "dead_letters"):
+            name = self.topics.name(which)
+            if not re.fullmatch(r"[a-zA-Z0-9._-]{1,249}", name) or name in (".", ".."):
+                raise ValueError(
+                    f"topics: {name!r} is no name for a topic; letters, digits and . _ - are allowed"
+                )
+            if name in names:
+                raise ValueError(f"topics: {names[name]} and {which} are both {name!r}; each needs its own")
+            names[name] = which
+
+    def _check_tls(self) -> None:
+        if not self.protocol.endswith("SSL"):
+            for key in ("ca_file", "cert_file", "key_file", "key_password"):
+                if getattr(self, key) is not None:
+                    raise ValueError(f"{key}: belongs to protocol SSL or SASL_SSL, not {self.protocol}")
+        pairs = {"cert_file": "key_file", "key_file": "cert_file", "key_password": "key_file"}
+        for key, other in pairs.items():
+            if getattr(self, key) is not None and getattr(self, other) is None:
+                raise ValueError(f"{key}: needs {other}, too")
+
+    def _check_login(self) -> None:
+        given = {key for key in _LOGIN if getattr(self, key) is not None}
+        if not self.protocol.startswith("SASL"):
+            if given or self.mechanism:
+                key = "mechanism" if self.mechanism else min(given)
+                raise ValueError(
+                    f"{key}: belongs to protocol SASL_SSL or SASL_PLAINTEXT, not {self.protocol}"
+                )
+            return
+        if self.mechanism is None:
+            raise ValueError(
+                f"mechanism: protocol {self.protocol} needs one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER"
+            )
+        if self.mechanism != "OAUTHBEARER":
+            needed = {"username", "password"}
+        elif ("token_file" in given) == ("token_url" in given):
+            raise ValueError("mechanism: OAUTHBEARER needs one of token_file, token_url")
+        else:
+            needed = {"token_file"} if "token_file" in given else {"token_url", "client_id", "client_secret"}
+        for key in sorted(needed):
+            # An empty one is what an environment variable leaves that nobody filled.
+            if getattr(self, key) in (None, "", SecretStr("")):
+                told = (
+                    f"; best as STREAM_AL_KAFKA__{key.upper()} in the environment" if key in _SECRET else ""
+                )
+                raise ValueError(f"{key}: mechanism {self.mechanism} needs it{told}")
+        for key in sorted(given - needed - ({"scope"} if "token_url" in needed else set())):
+            raise ValueError(
+                f"{key}: means nothing to mechanism {self.mechanism} here, which takes {', '.join(sorted(needed))}"
+            )
+        if self.token_url is not None and not self.token_url.startswith(("https://", "http://")):
+            raise ValueError(f"token_url: {self.token_url!r} is not an http or https address")
+
+
+_LOGIN = ("username", "password", "token_file", "token_url", "client_id", "client_secret", "scope")
+_SECRET = ("password", "client_secret", "key_password")
+
+
 class RunConfig(_Section):
     """``[run]``: how the worker runs."""
 
@@ -217,6 +355,7 @@ class Config(BaseSettings):
     store: StoreConfig = StoreConfig()
     output: OutputConfig = OutputConfig()
     run: RunConfig = RunConfig()
+    kafka: KafkaConfig | None = None
 
     @classmethod
     def settings_customise_sources(  # noqa: D102
@@ -303,6 +442,12 @@ def checked(content: dict[str, Any], name: str, base: Path = Path()) -> Config:
         )
         for section, found in paths.items()
     }
+    if config.kafka is not None:
+        files = ("snapshots", "ca_file", "cert_file", "key_file", "token_file")
+        found = {k: getattr(config.kafka, k) for k in files}
+        changes["kafka"] = config.kafka.model_copy(
+            update={k: base / v for k, v in found.items() if v is not None}
+        )
     if config.events.path != "-" and not config.events.path.startswith("river:"):
         changes["events"] = config.events.model_copy(update={"path": str(base / config.events.path)})
     return config.model_copy(update=changes)

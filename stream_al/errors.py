@@ -8,6 +8,7 @@
     ├── ModelError      an estimator that cannot be used
     │   └── SnapshotError   a snapshot that must not or cannot be loaded; refold from the log instead
     ├── SourceError     an input that cannot be read any further
+    │   └── BrokerError     a Kafka broker that cannot be reached; trying again later can help
     └── StoreError      a store that cannot be opened, read or committed to
         └── StoreBusyError  somebody else holds it; trying again later can help
 
@@ -74,6 +75,13 @@ class SourceError(StreamALError):
     """An input that cannot be read any further: missing, shortened, not what its name says."""
 
     exit_code = 3
+
+
+class BrokerError(SourceError):
+    """A Kafka broker that cannot be reached, or does not answer in time."""
+
+    retriable = True
+    exit_code = 4
 
 
 class StoreError(StreamALError):

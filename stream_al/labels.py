@@ -114,6 +114,10 @@ class LabelDesk:
     def __contains__(self, event_id: str) -> bool:
         return event_id in self._open or event_id in self._closed
 
+    def is_open(self, event_id: str) -> bool:
+        """Tell whether a query of this event waits for answers."""
+        return event_id in self._open
+
     @property
     def open_queries(self) -> list[Query]:
         """The open queries, oldest first."""
@@ -173,8 +177,12 @@ class LabelDesk:
             found.append(event_id)
         return found
 
+    def withdraw(self, event_id: str, detail: str) -> list[Settled]:
+        """Close an open query without an answer; return the labels settled by it."""
+        return self._close(event_id, "withdrawn", detail)
+
     def submit(
-        self, number: int, label: Label, position: str = "", example_number: int = 0
+        self, number: int, label: Label, position: str = "", example_number: int | None = None
     ) -> tuple[list[Settled], Example | None]:
         """Take one answer.
 
@@ -187,7 +195,7 @@ class LabelDesk:
         position
             Where it came from, for the dead letter.
         example_number
-            The number the next example will have.
+            The number the next example will have; None where only the log will tell.
 
         Returns
         -------
@@ -251,13 +259,13 @@ class LabelDesk:
         mine = closed.answers.get(label.annotator)
         if label.label is not None and mine is not None and _same(mine, label.label):
             return _settle(
-                vote, "duplicate", f"{label.annotator} gave this answer before (example {example})"
+                vote, "duplicate", f"{label.annotator} gave this answer before ({_named(example)})"
             )
         if mine is not None:
             wanted = "took it back" if label.label is None else f"says {label.label!r} now"
-            detail = f"example {example} was learned as {label.annotator} had answered, {mine!r}; {wanted}"
+            detail = f"{_named(example)} was learned as {label.annotator} had answered, {mine!r}; {wanted}"
             return _settle(vote, "correction-after-learning", detail)
-        return _settle(vote, "already-answered", f"example {example} was learned from others' answers")
+        return _settle(vote, "already-answered", f"{_named(example)} was learned from others' answers")
 
     def _agreed(self, held: _Open) -> ClassLabel | None:
         if len(held.votes) < self.rules.quorum:
@@ -288,7 +296,7 @@ class LabelDesk:
             if agreed is None:
                 settled.append(_settle(vote, outcome, detail))
             elif _same(vote.label.label, agreed):
-                settled.append(_settle(vote, "example", f"example {example}"))
+                settled.append(_settle(vote, "example", _named(example)))
             else:
                 settled.append(_settle(vote, "outvoted", f"the others agreed on {agreed!r}"))
         self._closings += 1
@@ -397,6 +405,10 @@ def _example(held: _Open, agreed: ClassLabel) -> Example:
         asked_at=query.asked_at,
         labelled_at=max(times, default=None),
     )
+
+
+def _named(example: int | None) -> str:
+    return "an example" if example is None else f"example {example}"
 
 
 def _settle(vote: Vote, outcome: str, detail: str) -> Settled:

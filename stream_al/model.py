@@ -251,6 +251,10 @@ class Model:
             self._tail.clear()
         return refused
 
+    def pass_over(self) -> None:
+        """Fold a record of the log that is no example: the version grows, and nothing else."""
+        self.version += 1
+
     def _learn(self, example: Example) -> None:
         label = example.label
         # Interned, so that the names of the model's state are the very objects it is asked with: found faster.

@@ -9,7 +9,7 @@ ours at all gives a `StoreError` and is left as it was.
 from connectors.sqlite.annotations import Annotations
 from connectors.sqlite.schema import APPLICATION_ID, SCHEMA, connect, pipeline_of, progress_of, read_examples
 from connectors.sqlite.store import SqliteLabels, SqliteStore
-from connectors.sqlite.verify import Verdict, verify
+from connectors.sqlite.verify import verify
 
 __all__ = [
     "APPLICATION_ID",
@@ -17,7 +17,6 @@ __all__ = [
     "Annotations",
     "SqliteLabels",
     "SqliteStore",
-    "Verdict",
     "connect",
     "pipeline_of",
     "progress_of",

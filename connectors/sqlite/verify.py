@@ -12,7 +12,6 @@ import sqlite3
 import tempfile
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
@@ -25,8 +24,7 @@ from stream_al.learner import ActiveLearner
 from stream_al.model import Model
 from stream_al.ports import Progress
 from stream_al.runtime.worker import Worker
-
-_MOST_DIFFERENCES: Final = 100
+from stream_al.verdict import Verdict, differing, short
 
 _TABLES: Final = {
     "batches": ("number", "first_event", "size", "state", "predictions", "queries"),
@@ -43,26 +41,6 @@ _NAMED: Final = {
     "queries": "query of",
     "examples": "example",
 }
-
-
-@dataclass(slots=True)
-class Verdict:
-    """What a verification found: how much was compared, and each difference as a sentence."""
-
-    events: int = 0
-    labels: int = 0
-    examples: int = 0
-    digest: str = ""
-    differences: list[str] = field(default_factory=list)
-    more: int = 0
-    """Differences beyond the first hundred."""
-
-    def add(self, difference: str) -> None:
-        """Note a difference."""
-        if len(self.differences) < _MOST_DIFFERENCES:
-            self.differences.append(difference)
-        else:
-            self.more += 1
 
 
 def verify(
@@ -216,9 +194,9 @@ def _differ(
         if table == "batches" and column in ("predictions", "queries"):
             _differing_lines(column, left, right, verdict)
             continue
-        for place, one, other in _parts(decoded(left), decoded(right)):
+        for place, one, other in differing(decoded(left), decoded(right)):
             name = f"{_NAMED.get(table, 'batch')} {stored[0]}: {column}{place}"
-            verdict.add(f"{name} is {_short(one)} in the store, recomputed {_short(other)}")
+            verdict.add(f"{name} is {short(one)} in the store, recomputed {short(other)}")
 
 
 def _differing_lines(column: str, stored: object, again: bytes, verdict: Verdict) -> None:
@@ -228,26 +206,11 @@ def _differing_lines(column: str, stored: object, again: bytes, verdict: Verdict
             continue
         content, expected = decoded(left), decoded(right)
         event_id = (expected or content)["event_id"] if isinstance(expected or content, dict) else "?"
-        for place, old, new in _parts(content, expected):
+        for place, old, new in differing(content, expected):
             what = "prediction" if column == "predictions" else "query"
             verdict.add(
-                f"{what} of event {event_id!r}:{place} is {_short(old)} in the store, recomputed {_short(new)}"
+                f"{what} of event {event_id!r}:{place} is {short(old)} in the store, recomputed {short(new)}"
             )
-
-
-def _parts(left: Any, right: Any) -> Iterator[tuple[str, Any, Any]]:
-    """Yield the places where two contents differ: keys of objects, or the whole."""
-    if isinstance(left, dict) and isinstance(right, dict) and left != right:
-        for key in sorted({*left, *right}):
-            if left.get(key) != right.get(key):
-                yield f" {key}", left.get(key), right.get(key)
-    else:
-        yield "", left, right
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 def _check_progress(progress: Progress, again: Progress, learner: ActiveLearner, verdict: Verdict) -> None:
@@ -255,8 +218,8 @@ def _check_progress(progress: Progress, again: Progress, learner: ActiveLearner,
     verdict.digest = learner.model.digest()
     for name in ("events", "labels", "examples", "state", "clock", "counts"):
         left, right = getattr(progress, name), getattr(again, name)
-        for place, one, other in _parts(left, right) if left != right else ():
-            verdict.add(f"progress: {name}{place} is {_short(one)} in the store, recomputed {_short(other)}")
+        for place, one, other in differing(left, right) if left != right else ():
+            verdict.add(f"progress: {name}{place} is {short(one)} in the store, recomputed {short(other)}")
 
 
 def _check_fold(

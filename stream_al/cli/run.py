@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,6 +16,9 @@ from rich.live import Live
 from rich.text import Text
 
 from stream_al.ports import Progress
+
+if TYPE_CHECKING:
+    from stream_al.config import Config
 
 _QUIET_SECONDS = 10.0
 """How often a run without a terminal says how it stands."""
@@ -37,20 +40,28 @@ def run_command(
     Goes on where the last run on the same store stopped, however it stopped. SIGINT (Ctrl-C) and SIGTERM
     finish the batch in hand, commit and leave; nothing is lost by kill -9 either.
 
+    With [kafka] in the configuration this is one worker of a group: start as many as there are partitions,
+    anywhere. It then works until it is stopped, unless told otherwise.
+
     Example: stream-al init pipeline.toml && stream-al run pipeline.toml
     """
     from stream_al.cli.assemble import assembled
-    from stream_al.cli.summary import show, summary
+    from stream_al.cli.summary import summary
     from stream_al.config import load_config
     from stream_al.errors import ConfigError
     from stream_al.runtime.worker import UNTIL, tune_collector
 
     settings = load_config(config)
-    until = until or settings.run.until
+    if until is None:
+        on_kafka = settings.kafka is not None and "until" not in settings.run.model_fields_set
+        until = "stopped" if on_kafka else settings.run.until
     if until not in UNTIL:
         raise ConfigError(f"--until {until}: must be one of {', '.join(UNTIL)}")
     stop = StopSignal()
     console = Console(stderr=True)
+    if settings.kafka is not None:
+        _report(_run_on_kafka(settings, str(config), until, stop, console, quiet=quiet), as_json=as_json)
+        return
     with assembled(settings, str(config)) as pipeline:
         worker = pipeline.worker
         for notice in worker.notices:
@@ -63,10 +74,46 @@ def run_command(
         found = summary(worker.progress, len(pipeline.learner.desk))
         found["digest"] = pipeline.learner.model.digest()
         found["unknown_features"] = pipeline.learner.model.unknown_features
+    _report(found, as_json=as_json)
+
+
+def _report(found: dict[str, Any], *, as_json: bool) -> None:
+    from stream_al.cli.summary import show
+
     if as_json:
         sys.stdout.write(json.dumps(found) + "\n")
     else:
         show(found, Console())
+
+
+def _run_on_kafka(
+    settings: Config, name: str, until: str, stop: StopSignal, console: Console, *, quiet: bool
+) -> dict[str, Any]:
+    """Run one worker of a group; return what it did itself."""
+    from connectors.kafka.client import require_kafka
+    from stream_al.cli.summary import summary
+    from stream_al.runtime.worker import tune_collector
+
+    require_kafka()
+    from connectors.kafka.worker import KafkaWorker
+
+    def tell(text: str) -> None:
+        console.print(f"note: {text}", style="yellow", highlight=False)
+
+    with stop:
+        worker = KafkaWorker(settings, name, tell)
+        began = time.monotonic()
+        worker.recover(stop)
+        if not quiet:
+            took = time.monotonic() - began
+            console.print(f"ready with {worker.model.version:,} examples after {took:.1f} s", style="dim")
+        tune_collector()
+        with Reporter(console, worker.progress, quiet=quiet) as reporter:
+            worker.run(until, stop, lambda progress: reporter.update(progress, worker.open))
+    found = summary(worker.progress, worker.open)
+    found["digest"] = worker.model.digest()
+    found["unknown_features"] = worker.model.unknown_features
+    return found
 
 
 class StopSignal:

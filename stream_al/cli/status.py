@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import Progress as Bar
+
+if TYPE_CHECKING:
+    from stream_al.verdict import Verdict
 
 StoreArgument = Annotated[Path, typer.Argument(help="The pipeline's SQLite file.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -77,24 +81,25 @@ def _digest(connection: Any, path: Path, pipeline: dict[str, Any]) -> str:
     return model.digest()
 
 
-def verify_command(store: StoreArgument, as_json: JsonOption = False) -> None:
-    """Recompute every prediction, decision and example of a store, and compare.
+def verify_command(
+    store: Annotated[
+        Path,
+        typer.Argument(
+            help="The pipeline's SQLite file; or, on Kafka, its configuration (.toml).", show_default=False
+        ),
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Recompute every prediction, decision and example of a store or of Kafka's topics, and compare.
 
     Exits with 0 when all is as it must be, with 1 when something differs; each difference names the record.
-    The store is only read.
+    Nothing is changed. On Kafka all topics are read into memory.
 
     Example: stream-al verify pipeline.db
     """
-    from connectors.sqlite import verify
-    from stream_al.cli.assemble import learner_of
-
     with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("running the journal again", total=None)
-        verdict = verify(
-            store,
-            lambda pipeline: learner_of(pipeline, store),
-            lambda done, total: bar.update(task, completed=done, total=total),
-        )
+        task = bar.add_task("running everything again", total=None)
+        verdict = _verified(store, lambda done, total: bar.update(task, completed=done, total=total))
     count = len(verdict.differences) + verdict.more
     if as_json:
         content = {
@@ -117,3 +122,18 @@ def verify_command(store: StoreArgument, as_json: JsonOption = False) -> None:
         )
     if count:
         raise typer.Exit(1)
+
+
+def _verified(target: Path, on_step: Callable[[int, int], None]) -> Verdict:
+    if target.suffix == ".toml":
+        from connectors.kafka.client import require_kafka
+        from stream_al.config import load_config
+
+        require_kafka()
+        from connectors.kafka.verify import verify as verify_topics
+
+        return verify_topics(load_config(target), str(target), on_step)
+    from connectors.sqlite import verify
+    from stream_al.cli.assemble import learner_of
+
+    return verify(target, lambda pipeline: learner_of(pipeline, target), on_step)

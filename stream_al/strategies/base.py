@@ -64,6 +64,13 @@ class QueryStrategy(ABC):
         """Return the state after a query that somebody else put on this strategy's account."""
         return state
 
+    def divided(self, parts: int) -> QueryStrategy:
+        """Return the strategy for each of so many parts of a stream that decide on their own.
+
+        A share of the events is the same share in every part; what is a number of events must be divided.
+        """
+        return self
+
     def rate(self) -> float:
         """Return the share of events that is asked at most, in the long run; 1 where there is no bound."""
         return 1.0

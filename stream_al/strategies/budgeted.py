@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import exp
+from dataclasses import dataclass, replace
+from math import ceil, exp
 
 from stream_al.strategies.base import Decision, QueryStrategy, State, require_share
 from stream_al.uncertainty import UTILITIES, Scores
@@ -102,6 +102,10 @@ class Budgeted(QueryStrategy):
         """Add one query to the loan."""
         level, tokens, debt = state
         return (level, tokens, debt + 1.0)
+
+    def divided(self, parts: int) -> QueryStrategy:
+        """Divide what may be saved."""
+        return replace(self, burst=ceil(self.burst / parts))
 
     def rate(self) -> float:
         """Return the budget."""

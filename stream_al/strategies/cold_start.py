@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from math import isfinite
+from dataclasses import dataclass, field, replace
+from math import ceil, isfinite
 
 from stream_al.strategies.base import Decision, QueryStrategy, State, require_share
 from stream_al.strategies.budgeted import Budgeted
@@ -34,6 +34,8 @@ class ColdStart(QueryStrategy):
     examples: int = 50
     rule: str = "all"
     share: float = 0.1
+    asks: int | None = None
+    """How many queries it asks at most, when not ``examples``: several parts of a stream share the task."""
 
     def __post_init__(self) -> None:
         require_share("share", self.share)
@@ -50,7 +52,7 @@ class ColdStart(QueryStrategy):
         """Decide about one event; see `QueryStrategy.decide`."""
         asked, *rest = state
         cold = self.rule != "none" and (scores.version < self.examples or scores.classes < 2)
-        waiting = asked >= self.examples
+        waiting = asked >= (self.examples if self.asks is None else self.asks)
         if not cold or (waiting and isfinite(self.then.slack())):
             decision, after = self.then.decide(scores, tuple(rest), draw)
             return decision, (asked, *after)
@@ -64,10 +66,15 @@ class ColdStart(QueryStrategy):
         """Charge the query to ``then``."""
         return (state[0], *self.then.charge(state[1:]))
 
+    def divided(self, parts: int) -> QueryStrategy:
+        """Divide the questions, not the examples: those all parts learn from."""
+        asks = ceil((self.examples if self.asks is None else self.asks) / parts)
+        return replace(self, then=self.then.divided(parts), asks=asks)
+
     def rate(self) -> float:
         """Return the rate of ``then``."""
         return self.then.rate()
 
     def slack(self) -> float:
         """Return the slack of ``then``, and the cold start's own queries."""
-        return self.then.slack() + self.examples
+        return self.then.slack() + (self.examples if self.asks is None else self.asks)

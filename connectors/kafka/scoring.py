@@ -1,0 +1,197 @@
+"""One partition of `events`: its strategy's state, and from its records to predictions and queries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from kafka.structs import OffsetAndMetadata, TopicPartition
+
+from connectors.kafka.outbox import Outbox, Topics
+from connectors.kafka.wire import EVENT, Headers, Message, carried, key_of, partition_of, place, time_of
+from stream_al.codec import EventRow, QueryRow, decode_events, encode_json, encode_predictions
+from stream_al.errors import RecordError, SourceError
+from stream_al.labels import LabelDesk, Settled
+from stream_al.learner import ActiveLearner
+from stream_al.model import Model
+from stream_al.records import Query
+from stream_al.runtime.worker import RUN
+from stream_al.strategies import QueryStrategy
+
+_VERSION: Final = 1
+
+
+class AskedElsewhere(LabelDesk):
+    """Stands where the desk would, when other workers match the labels: asks, and keeps nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(keep_changes=False)
+        self._line = b""
+
+    def blocks(self, event_id: str, utility: float) -> str | None:
+        """Block nothing: what this worker happens to know must not decide."""
+        return None
+
+    def ask(self, query: Query | QueryRow) -> list[Settled]:
+        """Write the query down."""
+        self._line = query.to_json()
+        return []
+
+    def line(self, event_id: str) -> bytes:
+        """Return the query just asked."""
+        return self._line
+
+
+class EventLane:
+    """One partition of `events`.
+
+    Parameters
+    ----------
+    partition
+        Which.
+    model
+        The worker's replica, shared by all its lanes.
+    strategy
+        The strategy, divided by the number of partitions.
+    key
+        Of the random draws.
+    topics
+        The names of the topics by their keys, and the number of partitions of `queries` and `predictions`.
+    """
+
+    def __init__(
+        self, partition: TopicPartition, model: Model, strategy: QueryStrategy, key: str, topics: Topics
+    ) -> None:
+        self.partition = partition
+        self.learner = ActiveLearner(model, strategy, key=key)
+        self.learner.desk = AskedElsewhere()
+        self.next = 0
+        self._topics = topics
+        self._committed = (self.learner.state, 0)
+
+    def restore(self, committed: OffsetAndMetadata | None, beginning: int) -> None:
+        """Take over from whoever had the partition before.
+
+        Raises
+        ------
+        SourceError
+            When the offset was committed by something else than a worker of this pipeline.
+        """
+        self.next = beginning if committed is None else committed.offset
+        if committed is not None:
+            self._committed = read_state(
+                committed.metadata, self.partition, self.learner.strategy, self._topics.fingerprint
+            )
+        self.roll_back()
+
+    def roll_back(self) -> None:
+        """Forget what was done since the last commit."""
+        self.learner.state, self.learner.events = self._committed
+
+    def accept(self, offset: int) -> None:
+        """Take note that what was done, up to an offset, is committed."""
+        self.next = offset
+        self._committed = (self.learner.state, self.learner.events)
+
+    def commit_with(self, out: Outbox, offset: int) -> None:
+        """Let the offset be committed, and with it the strategy's state.
+
+        It travels in the offset's metadata (under 4 KB; as Kafka Streams does with its partition time).
+        """
+        content = {
+            "v": _VERSION,
+            "pipeline": self._topics.fingerprint,
+            "state": self.learner.state,
+            "events": self.learner.events,
+        }
+        out.offsets[self.partition] = OffsetAndMetadata(offset, json.dumps(content))
+
+    def answer(self, records: Sequence[Any], out: Outbox) -> None:
+        """Answer records of this partition, in order."""
+        for start in range(0, len(records), RUN):
+            self._answer(records[start : start + RUN], out)
+
+    @staticmethod
+    def read_all(records: Sequence[Any], limit: int) -> list[EventRow | RecordError]:
+        """Return each record's event, or what is wrong with it. Key and time fill in for what it does not say."""
+        found = decode_events([record.value or b"" for record in records])
+        for at, (record, row) in enumerate(zip(records, found, strict=True)):
+            if record.value is not None and len(record.value) > limit:
+                detail = (
+                    f"the record has {len(record.value):,} bytes; raise max_record_bytes if that is meant"
+                )
+                found[at] = RecordError("oversized", detail, place(record))
+            elif isinstance(row, RecordError):
+                row.event_id = row.event_id or place(record)
+            else:
+                row.id = row.id or place(record)
+                row.key = row.key or key_of(record)
+                row.timestamp = row.timestamp or time_of(record)
+        return found
+
+    def _answer(self, records: Sequence[Any], out: Outbox) -> None:
+        rows: list[EventRow] = []
+        sources: list[Any] = []
+        found = self.read_all(records, self._topics.max_record_bytes)
+        for record, row in zip(records, found, strict=True):
+            if isinstance(row, RecordError):
+                self._bury(record, row, out)
+            else:
+                rows.append(row)
+                sources.append(record)
+        predictions, incidents = self.learner.answer(rows)
+        lines = encode_predictions(predictions).split(b"\n")
+        asked = {incident.place: incident for incident in incidents}
+        at = 0
+        for number, (row, record) in enumerate(zip(rows, sources, strict=True)):
+            incident = asked.get(number)
+            if incident is not None and incident.error is not None:
+                error = incident.error
+                error.event_id = error.event_id or str(row.id)
+                self._bury(record, error, out, encode_json(row))
+                continue
+            if incident is not None and incident.query is not None:
+                out.counts[f"asked:{incident.query.reason}"] += 1
+            self._send(record, str(row.id), lines[at], incident.line if incident else b"", out)
+            at += 1
+        out.events += at
+
+    def _send(self, record: Any, event_id: str, line: bytes, query: bytes, out: Outbox) -> None:
+        topics = self._topics
+        key, time = event_id.encode(), max(record.timestamp, 0)
+        headers: Headers = [*carried(record.headers), (EVENT, place(record).encode())]
+        if topics.outputs == "all" or (query and topics.outputs == "queried"):
+            # In the partition of the event, so that a partition's predictions are in its events' order.
+            partition = record.partition % topics.prediction_partitions
+            out.messages.append(Message(topics.predictions, partition, key, line, headers, time))
+        if query:
+            partition = partition_of(event_id, topics.query_partitions)
+            out.messages.append(Message(topics.queries, partition, key, query, headers, time))
+
+    def _bury(self, record: Any, error: RecordError, out: Outbox, text: bytes | None = None) -> None:
+        out.bury("events", place(record), error, text if text is not None else record.value or b"")
+
+
+def read_state(
+    metadata: str, partition: TopicPartition, strategy: QueryStrategy, fingerprint: str
+) -> tuple[tuple[float, ...], int]:
+    """Read what `EventLane.metadata` wrote: the strategy's state, and how many events were answered.
+
+    Raises
+    ------
+    SourceError
+        When it is something else.
+    """
+    try:
+        content = json.loads(metadata)
+        if content["v"] != _VERSION or len(content["state"]) != len(strategy.start()):
+            raise ValueError("written by another version of stream_al")
+        if content["pipeline"] != fingerprint:
+            raise ValueError("it was another model, strategy, key or other rules for labels")
+        return tuple(content["state"]), int(content["events"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise SourceError(
+            f"{partition.topic}:{partition.partition}: the offset of this group was not committed by a worker of "
+            f"this configuration ({error}); use another [kafka] group, or reset the group's offsets"
+        ) from None

@@ -1,0 +1,273 @@
+"""The connections of one worker, and the share of the partitions it has at the moment."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.structs import ConsumerGroupMetadata, TopicPartition
+
+from connectors.kafka import client
+from connectors.kafka.fold import Fold
+from connectors.kafka.matching import LabelLane, read_letters
+from connectors.kafka.outbox import Outbox, Topics
+from connectors.kafka.scoring import EventLane
+from connectors.kafka.transactions import RejectedError, Transactions, guarded
+from stream_al.config import Config, KafkaConfig
+from stream_al.desk_rules import DeskRules
+from stream_al.strategies import QueryStrategy
+
+_MOST_WAITING = 5000
+"""Labels of a partition that are held while they cannot be taken."""
+_POLLED = 5000
+_UNEMPLOYED = 5.0
+"""Seconds after which a member without a share knows that none will come."""
+
+Lane: TypeAlias = EventLane | LabelLane
+
+
+class Session:
+    """A membership in the group, with everything that is lost when it is.
+
+    Nothing here outlives a lost connection: what is true is on the broker, and a new session reads it back.
+
+    Parameters
+    ----------
+    config
+        The pipeline.
+    topics
+        Names and numbers, as they are on the broker.
+    fold
+        The worker's model, which outlives sessions.
+    strategy, rules
+        What the lanes are made with.
+    name
+        The transactional id.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        topics: Topics,
+        fold: Fold,
+        strategy: QueryStrategy,
+        rules: DeskRules,
+        name: str,
+    ) -> None:
+        kafka = _kafka(config)
+        self._config, self._topics, self._fold = config, topics, fold
+        self._strategy, self._rules = strategy, rules
+        self.events: dict[TopicPartition, EventLane] = {}
+        self.labels: dict[TopicPartition, LabelLane] = {}
+        self._fold_to: dict[TopicPartition, int] = {}
+        self._open: list[Callable[[], object]] = []
+        self._began = time.monotonic()
+        patience = kafka.transaction_timeout + 20.0
+        try:
+            self._transactions = Transactions(
+                client.producer(
+                    kafka,
+                    transactional_id=name,
+                    transaction_timeout_ms=int(kafka.transaction_timeout * 1000),
+                    max_block_ms=int(kafka.transaction_timeout * 1000) + 15_000,
+                ),
+                patience,
+            )
+            self._open.append(self._transactions.close)
+            self._examples = self._consumer()
+            fold.attach(self._examples)
+            self._queries = self._consumer()
+            # What others have written and not committed counts as written when it is about what may come.
+            self._ends = self._consumer(isolation_level="read_uncommitted")
+            self.group = self._consumer(
+                group_id=kafka.group,
+                group_instance_id=kafka.instance,
+                session_timeout_ms=int(kafka.session_timeout * 1000),
+                heartbeat_interval_ms=int(kafka.session_timeout * 1000 / 10),
+                max_poll_interval_ms=300_000,
+                # An instance of its own: assignors keep state.
+                partition_assignment_strategy=[CooperativeStickyAssignor()],
+            )
+            for topic in (topics.events, topics.labels):
+                # Asked for before joining: a leader that does not know the topics yet hands out nothing of them.
+                self.group.partitions_for_topic(topic)
+            self.group.subscribe([topics.events, topics.labels])
+        except BaseException:
+            self.close()
+            raise
+
+    def _consumer(self, **settings: Any) -> Any:
+        made = client.consumer(_kafka(self._config), **settings)
+        self._open.append(lambda: made.close(autocommit=False, timeout_ms=2000))
+        return made
+
+    def close(self) -> None:
+        """Leave the group (a static member keeps its share for the session timeout) and close everything."""
+        for close in reversed(self._open):
+            with contextlib.suppress(Exception):
+                guarded(close, 5.0)
+        self._open.clear()
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────
+
+    def fetch(self, most: int, wait: float) -> tuple[dict[TopicPartition, list[Any]], ConsumerGroupMetadata]:
+        """Return new records of this worker's share, and the membership under which they were fetched.
+
+        When the share has changed meanwhile nothing is returned; it will be fetched again.
+        """
+        before = self.group.group_metadata()
+        fetched = self.group.poll(timeout_ms=int(wait * 1000), max_records=most)
+        member = self.group.group_metadata()
+        same = (before.generation_id, before.member_id) == (member.generation_id, member.member_id)
+        if not same or self.group.assignment() != self.events.keys() | self.labels.keys():
+            self._take_share()
+            lanes: list[Lane] = [*self.events.values(), *self.labels.values()]
+            for lane in lanes:
+                self._rewind(lane)
+            return {}, member
+        return fetched, member
+
+    def _rewind(self, lane: Lane) -> None:
+        if isinstance(lane, LabelLane):
+            lane.waiting.clear()
+        if lane.partition in self.group.assignment():
+            self.group.seek(lane.partition, lane.next)
+
+    def _take_share(self) -> None:
+        """Give up the lanes of partitions that are gone, and take over those that have come."""
+        share = self.group.assignment()
+        for lanes in (self.events, self.labels):
+            for gone in lanes.keys() - share:
+                del lanes[gone]
+        for partition in sorted(share - self.events.keys() - self.labels.keys()):
+            # Waits for the transactions of whoever had it before: they decide where it goes on.
+            committed = self.group.committed(partition, metadata=True, timeout_ms=30_000)
+            beginning = 0
+            if committed is None:
+                beginning = self._ends.beginning_offsets([partition])[partition]
+            if partition.topic == self._topics.events:
+                events = EventLane(
+                    partition, self._fold.model, self._strategy, self._config.run.key, self._topics
+                )
+                events.restore(committed, beginning)
+                self.events[partition] = events
+            else:
+                lane = LabelLane(partition, self._fold.model, self._rules, self._topics)
+                self._begin(
+                    lane, beginning if committed is None else committed.offset, read_letters(committed)
+                )
+                self.labels[partition] = lane
+        self._follow_queries()
+
+    def _begin(self, lane: LabelLane, offset: int, letters: int) -> None:
+        examples = TopicPartition(self._topics.examples, 0)
+        ends = self._ends.end_offsets([lane.queries, examples])
+        lane.restore(offset, letters, ends[lane.queries])
+        self._fold_to[lane.partition] = ends[examples]
+
+    def _follow_queries(self) -> None:
+        self._queries.assign([lane.queries for lane in self.labels.values()])
+        for lane in self.labels.values():
+            self._queries.seek(lane.queries, lane.seen_to)
+
+    def read_queries(self) -> int:
+        """Read what has come on `queries`; return how many records."""
+        if not self.labels:
+            return 0
+        lanes = {lane.queries: lane for lane in self.labels.values()}
+        count = 0
+        for partition, records in self._queries.poll(0, _POLLED).items():
+            for record in records:
+                lanes[partition].take_query(record)
+            count += len(records)
+        for lane in self.labels.values():
+            if lane.seen_to < lane.read_to:  # the end may be a mark of a transaction, which is no record
+                lane.seen_to = max(lane.seen_to, self._queries.position(lane.queries) or 0)
+            if (
+                not lane.ready
+                and lane.seen_to >= lane.read_to
+                and self._fold.next >= self._fold_to[lane.partition]
+            ):
+                lane.take_over(self._fold.answered(lane.partition.partition))
+            self._hold_back(lane)
+        return count
+
+    def _hold_back(self, lane: LabelLane) -> None:
+        paused = lane.partition in self.group.paused()
+        if len(lane.waiting) > _MOST_WAITING and not paused:
+            self.group.pause(lane.partition)
+        elif paused and len(lane.waiting) < _MOST_WAITING // 2:
+            self.group.resume(lane.partition)
+
+    def end_of_queries(self, partition: TopicPartition) -> int:
+        """Return where a partition of queries ends now, what is not committed included."""
+        return int(self._ends.end_offsets([partition])[partition])
+
+    # ── writing ──────────────────────────────────────────────────────────────────────────────────
+
+    def commit(self, out: Outbox, member: ConsumerGroupMetadata) -> bool:
+        """Commit a batch; return False when it was refused and everything is put back.
+
+        Raises
+        ------
+        LostError
+            When only a new session can tell.
+        """
+        lanes: dict[TopicPartition, Lane] = {**self.events, **self.labels}
+        try:
+            self._transactions.commit(out.messages, out.offsets, member)
+        except RejectedError:
+            for partition in out.offsets:
+                lane = lanes[partition]
+                if isinstance(lane, EventLane):
+                    lane.roll_back()
+                else:
+                    self._begin(lane, *lane.committed)
+                self._rewind(lane)
+            self._follow_queries()
+            return False
+        for partition, (offset, *_) in out.offsets.items():
+            lanes[partition].accept(offset)
+        return True
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────────────
+
+    def read_to_the_end(self) -> bool:
+        """Tell whether all that is committed on this worker's share has been read."""
+        member = self.group.group_metadata()
+        share = self.group.assignment()
+        if member.generation_id < 0 or share != self.events.keys() | self.labels.keys():
+            return False
+        if not share and time.monotonic() - self._began < _UNEMPLOYED:
+            return False
+        ends = self.group.end_offsets(list(share)) if share else {}
+        examples = TopicPartition(self._topics.examples, 0)
+        return (
+            all(lane.ready and not lane.waiting for lane in self.labels.values())
+            and all((self.group.position(partition) or 0) >= end for partition, end in ends.items())
+            and self._fold.next >= self._examples.end_offsets([examples])[examples]
+        )
+
+    def queries_open(self) -> int:
+        """Return how many queries of this worker's share are open."""
+        return sum(lane.open for lane in self.labels.values())
+
+    def all_queries_read(self) -> bool:
+        """Tell whether every query asked so far is known."""
+        partitions = [lane.queries for lane in self.labels.values()]
+        ends = self._ends.end_offsets(partitions) if partitions else {}
+        return all((self._queries.position(p) or 0) >= end for p, end in ends.items())
+
+    def lag(self) -> dict[TopicPartition, int]:
+        """Return how many committed records of each partition are not fetched yet."""
+        share = [p for p in self.group.assignment() if p not in self.group.paused()]
+        ends = self.group.end_offsets(share) if share else {}
+        return {p: end - (self.group.position(p) or 0) for p, end in ends.items()}
+
+
+def _kafka(config: Config) -> KafkaConfig:
+    assert config.kafka is not None
+    return config.kafka

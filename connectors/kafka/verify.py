@@ -1,0 +1,310 @@
+"""Verifying a pipeline on Kafka: run everything again from the topics, and compare.
+
+Events, labels and the log of examples are input here; predictions, decisions, queries and the strategies' states
+must follow from them, and every label must have exactly one outcome. All is held in memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from kafka.structs import OffsetAndMetadata, TopicPartition
+
+from connectors.kafka import client
+from connectors.kafka.fold import read_example
+from connectors.kafka.outbox import Topics
+from connectors.kafka.scoring import EventLane, read_state
+from connectors.kafka.wire import EVENT, FORWARDED, LABELS, PLACE, VOTES, header, partitions, place
+from connectors.kafka.worker import look_up
+from stream_al.build import build_learner
+from stream_al.codec import EventRow, encode_predictions
+from stream_al.config import Config, KafkaConfig
+from stream_al.errors import ConfigError, RecordError, SourceError
+from stream_al.model import Model
+from stream_al.records import Example
+from stream_al.strategies import QueryStrategy
+from stream_al.uncertainty import Scores
+from stream_al.verdict import Verdict, differing, short
+
+_Committed = dict[TopicPartition, OffsetAndMetadata]
+
+
+def verify(
+    config: Config,
+    name: str = "the configuration",
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+) -> Verdict:
+    """Recompute all that a pipeline's topics hold, as far as its group has committed, and compare.
+
+    Parameters
+    ----------
+    config
+        The pipeline.
+    name
+        What errors call it.
+    on_step
+        Told (steps done, steps in all).
+
+    Raises
+    ------
+    SourceError
+        When topics are missing, or events that are needed were deleted.
+    """
+    kafka = config.kafka
+    if kafka is None:
+        raise ConfigError(f"{name}: there is no [kafka] section")
+    if kafka.predictions != "all":
+        raise ConfigError(
+            f"{name}: [kafka] predictions = {kafka.predictions!r}: there is nothing to compare decisions with; "
+            "only pipelines that publish all predictions can be verified"
+        )
+    topics, _ = look_up(config, name)
+    with client.admin(kafka) as admin:
+        committed: _Committed = admin.list_group_offsets({kafka.group: None})[kafka.group]
+    return _Verification(config, kafka, topics, committed, name).run(on_step)
+
+
+class _Verification:
+    def __init__(
+        self, config: Config, kafka: KafkaConfig, topics: Topics, committed: _Committed, name: str
+    ) -> None:
+        self.verdict = Verdict()
+        learner = build_learner(config, name)
+        self._model: Model = learner.model
+        self._strategy: QueryStrategy = learner.strategy.divided(topics.event_partitions)
+        self._key = config.run.key
+        self._kafka, self._topics, self._committed = kafka, topics, committed
+        self._rows: dict[str, EventRow] = {}
+        """Every event that was answered, by its place."""
+
+    def run(self, on_step: Callable[[int, int], None]) -> Verdict:
+        steps = 5
+        on_step(0, steps)
+        topics = self._topics
+        events = self._below_committed(self._read(topics.events, topics.event_partitions, whole=True))
+        predictions = self._by(EVENT, self._read(topics.predictions, topics.prediction_partitions))
+        letters = self._by(PLACE, self._read(topics.dead_letters, self._count(topics.dead_letters)))
+        on_step(1, steps)
+        rows = self._events(events, predictions, letters)
+        on_step(2, steps)
+        examples = self._read(topics.examples, 1)
+        scored = self._score(examples, rows, predictions)
+        on_step(3, steps)
+        queries = self._read(topics.queries, topics.query_partitions)
+        self._decide(rows, scored, predictions, queries)
+        on_step(4, steps)
+        self._labels(examples, letters, queries)
+        on_step(5, steps)
+        return self.verdict
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────
+
+    def _count(self, topic: str) -> int:
+        with client.admin(self._kafka) as admin:
+            return len(admin.describe_topics([topic])[0]["partitions"])
+
+    def _read(self, topic: str, count: int, *, whole: bool = False) -> list[Any]:
+        """Return all committed records of a topic, by partition and offset."""
+        found: list[Any] = []
+        with client.consumer(self._kafka) as consumer:
+            share = partitions(topic, range(count))
+            consumer.assign(share)
+            ends = consumer.end_offsets(share)
+            for partition, beginning in consumer.beginning_offsets(share).items():
+                if whole and beginning > 0 and self._committed.get(partition) is not None:
+                    raise SourceError(
+                        f"{topic}:{partition.partition}: the events before offset {beginning:,} were deleted, and "
+                        "what was decided about them decides about the others; keep events for longer "
+                        "([kafka.topics] retention)"
+                    )
+                consumer.seek(partition, beginning)
+            while any((consumer.position(partition) or 0) < end for partition, end in ends.items()):
+                for records in consumer.poll(500, 10_000).values():
+                    found += records
+        found.sort(key=lambda record: (record.partition, record.offset))
+        return [record for record in found if record.offset < ends[TopicPartition(topic, record.partition)]]
+
+    def _below_committed(self, records: Iterable[Any]) -> list[Any]:
+        return [r for r in records if r.offset < self._offset(r.topic, r.partition)]
+
+    def _offset(self, topic: str, partition: int) -> int:
+        found = self._committed.get(TopicPartition(topic, partition))
+        return 0 if found is None else int(found.offset)
+
+    def _by(self, name: str, records: Iterable[Any]) -> dict[str, list[Any]]:
+        found: dict[str, list[Any]] = defaultdict(list)
+        for record in records:
+            found[header(record, name) or f"(without {name})"].append(record)
+        return found
+
+    # ── predictions and decisions ────────────────────────────────────────────────────────────────
+
+    def _events(
+        self, events: Sequence[Any], predictions: dict[str, list[Any]], letters: dict[str, list[Any]]
+    ) -> dict[int, list[tuple[str, EventRow]]]:
+        """Return each partition's events that were answered; note those that were not, or twice."""
+        rows: dict[int, list[tuple[str, EventRow]]] = defaultdict(list)
+        self.verdict.events = len(events)
+        known = set()
+        for record in events:
+            where = place(record)
+            known.add(where)
+            answers, buried = len(predictions.get(where, ())), len(letters.get(where, ()))
+            (row,) = EventLane.read_all([record], self._topics.max_record_bytes)
+            if answers + buried != 1:
+                self.verdict.add(f"event {where}: has {answers} predictions and {buried} dead letters")
+            elif isinstance(row, RecordError):
+                if answers:
+                    self.verdict.add(f"event {where}: has a prediction, but cannot be read ({row})")
+            elif answers:
+                rows[record.partition].append((where, row))
+                self._rows[where] = row
+            elif json.loads(letters[where][0].value)["reason"] != "cannot-score":
+                self.verdict.add(f"event {where}: has a dead letter, but can be read")
+        for where in predictions.keys() - known:
+            self.verdict.add(f"prediction of {where}: there is no such event, or it is not committed")
+        return rows
+
+    def _score(
+        self,
+        examples: Sequence[Any],
+        rows: dict[int, list[tuple[str, EventRow]]],
+        predictions: dict[str, list[Any]],
+    ) -> dict[str, Scores | RecordError]:
+        """Fold the log, and score each event with the model of the version its prediction names."""
+        by_version: dict[int, list[str]] = defaultdict(list)
+        for answered in rows.values():
+            for where, _ in answered:
+                by_version[int(json.loads(predictions[where][0].value)["model_version"])].append(where)
+        scored: dict[str, Scores | RecordError] = {}
+        for version in range(len(examples) + 1):
+            wanted = by_version.pop(version, [])
+            found = self._model.score_all([self._rows[where].features for where in wanted])
+            scored.update(zip(wanted, found, strict=True))
+            if version < len(examples):
+                try:
+                    self._model.learn(read_example(examples[version].value))
+                except RecordError:
+                    self._model.pass_over()
+        for version, places in by_version.items():
+            self.verdict.add(
+                f"prediction of {places[0]}: names version {version}, which the log does not have"
+            )
+        self.verdict.examples, self.verdict.digest = len(examples), self._model.digest()
+        return scored
+
+    def _decide(
+        self,
+        rows: dict[int, list[tuple[str, EventRow]]],
+        scored: dict[str, Scores | RecordError],
+        predictions: dict[str, list[Any]],
+        queries: Sequence[Any],
+    ) -> None:
+        """Run each partition's strategy again, and compare predictions, queries and the committed state."""
+        asked: dict[str, bytes] = {}
+        for number in range(self._topics.event_partitions):
+            partition = TopicPartition(self._topics.events, number)
+            lane = EventLane(partition, self._model, self._strategy, self._key, self._topics)
+            known = [(where, row) for where, row in rows[number] if where in scored]
+            lane.learner.model = _Known([scored[where] for where, _ in known])  # type: ignore[assignment]
+            answers, incidents = lane.learner.answer([row for _, row in known])
+            for incident in incidents:
+                if incident.line:
+                    asked[known[incident.place][0]] = incident.line
+            for (where, _), answer in zip(known, answers, strict=True):
+                self._compare(
+                    "prediction", where, predictions[where][0].value, encode_predictions([answer])[:-1]
+                )
+            committed = self._committed.get(partition)
+            if committed is not None:
+                found = read_state(committed.metadata, partition, self._strategy, self._topics.fingerprint)
+                again = (lane.learner.state, lane.learner.events)
+                if found != again:
+                    self.verdict.add(
+                        f"{partition.topic}:{number}: the committed state is {found}, recomputed {again}"
+                    )
+        for record in queries:
+            source = header(record, EVENT)
+            if record.value is not None and source is not None and header(record, VOTES) is None:
+                if source in asked:
+                    self._compare("query", source, record.value, asked[source])
+                elif source in self._rows:
+                    self.verdict.add(f"query of {source}: is there, but does not follow")
+
+    def _compare(self, what: str, where: str, stored: bytes, again: bytes) -> None:
+        if bytes(stored) == again:
+            return
+        for key, one, other in differing(json.loads(stored), json.loads(again)):
+            self.verdict.add(
+                f"{what} of {where}:{key} is {short(one)} on the topic, recomputed {short(other)}"
+            )
+
+    # ── labels ───────────────────────────────────────────────────────────────────────────────────
+
+    def _labels(self, examples: Sequence[Any], letters: dict[str, list[Any]], queries: Sequence[Any]) -> None:
+        """See that every label has one outcome, and every example follows from its query and its labels."""
+        topics = self._topics
+        records = self._below_committed(self._read(topics.labels, topics.query_partitions))
+        originals = {place(record): record for record in records if header(record, FORWARDED) is None}
+        passed_on = Counter(header(r, FORWARDED) for r in self._read(topics.labels, topics.query_partitions))
+        arrived = {header(record, FORWARDED) for record in records}
+        outcomes: Counter[str] = Counter()
+        for where, buried in letters.items():
+            outcomes[where] += len(buried)
+        waiting: dict[bytes, list[str]] = {}
+        for record in queries:
+            votes = json.loads(header(record, VOTES) or "[]") if record.value is not None else []
+            waiting[bytes(record.key or b"")] = [position for _, _, position in votes]
+        for places in waiting.values():
+            outcomes.update(places)
+        asked = {row.id: row for row in self._rows.values()}
+        answered: Counter[str] = Counter()
+        for number, record in enumerate(examples):
+            try:
+                example = read_example(record.value)
+            except RecordError:
+                continue
+            answered[example.event_id] += 1
+            places = json.loads(header(record, LABELS) or "[]")
+            outcomes.update(places)
+            self._follows(number, example, asked.get(example.event_id), [originals.get(p) for p in places])
+        for event_id, count in answered.items():
+            if count > 1:
+                self.verdict.add(f"event {event_id!r}: was learned {count} times")
+        for where in originals:
+            moved = passed_on[where]
+            if moved > 1 or (moved and where in outcomes and where not in arrived):
+                self.verdict.add(
+                    f"label {where}: was passed on {moved} times, with {outcomes[where]} outcomes"
+                )
+            elif outcomes[where] != 1 and not (moved and where not in arrived):
+                self.verdict.add(f"label {where}: has {outcomes[where]} outcomes, and must have one")
+        self.verdict.labels = len(originals)
+
+    def _follows(self, number: int, example: Example, event: EventRow | None, labels: Sequence[Any]) -> None:
+        if not labels:
+            self.verdict.add(f"example {number} (of event {example.event_id!r}): names no label")
+        for label in labels:
+            said = None if label is None else json.loads(label.value)
+            if said is None or (said.get("event_id"), said.get("label")) != (example.event_id, example.label):
+                self.verdict.add(
+                    f"example {number} (of event {example.event_id!r}): does not follow from {short(said)}"
+                )
+        if event is not None and dict(event.features) != dict(example.features):
+            self.verdict.add(
+                f"example {number} (of event {example.event_id!r}): has other features than its event"
+            )
+
+
+class _Known:
+    """Stands for the model when all scores are known already."""
+
+    def __init__(self, scores: list[Scores | RecordError]) -> None:
+        self._scores = scores
+
+    def score_all(self, events: Sequence[object]) -> list[Scores | RecordError]:
+        """Return the scores."""
+        return self._scores

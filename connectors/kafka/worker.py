@@ -1,0 +1,262 @@
+"""The worker of a distributed pipeline: as many as there are partitions, all holding the same model."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from hashlib import blake2b
+from json import dumps
+from typing import Any, Final
+from uuid import uuid4
+
+from kafka import errors
+from kafka.structs import TopicPartition
+
+from connectors.kafka import client
+from connectors.kafka.fold import Fold
+from connectors.kafka.outbox import Outbox, Topics
+from connectors.kafka.session import Session
+from connectors.kafka.transactions import LostError
+from stream_al.build import build_learner, desk_rules
+from stream_al.config import Config
+from stream_al.errors import BrokerError, ConfigError, RecordError, SourceError
+from stream_al.ports import Progress
+
+_WAIT: Final = 0.05
+"""Seconds to wait for a record before looking for examples, queries and the stop signal again."""
+_KINDS: Final = ("events", "predictions", "queries", "labels", "examples", "dead_letters")
+
+
+class KafkaWorker:
+    """One worker: scores its share of the events, matches its share of the labels, folds all the examples.
+
+    Start as many as there are partitions, anywhere; the group spreads the partitions over them. Any may be
+    stopped or killed at any moment.
+
+    Parameters
+    ----------
+    config
+        The pipeline, with ``[kafka]``.
+    name
+        What errors call the configuration.
+    tell
+        Told, in a sentence, what had to be worked around.
+    """
+
+    def __init__(
+        self, config: Config, name: str = "the configuration", tell: Callable[[str], None] = lambda text: None
+    ) -> None:
+        if config.kafka is None:
+            raise ConfigError(f"{name}: there is no [kafka] section; `stream-al init` shows one")
+        if config.labels.expire_after_events is not None:
+            raise ConfigError(
+                f"{name}: [labels] expire_after_events: events are counted by partition on Kafka, so it would mean "
+                "nothing; use expire_after"
+            )
+        self._config, self._kafka, self._name, self._tell = config, config.kafka, name, tell
+        learner = build_learner(config, name)
+        self.model = learner.model
+        self._strategy = learner.strategy
+        self._rules = desk_rules(config.labels)
+        self.progress = Progress()
+        self._counts: Counter[str] = Counter()
+        # Static members come back under their name, and end the transaction their predecessor left open.
+        self._transactional_id = f"{self._kafka.group}-{self._kafka.instance or uuid4().hex}"
+        self._topics, origin = look_up(config, name)
+        self._fold = Fold(
+            client.consumer(self._kafka),
+            self._topics.examples,
+            self.model,
+            query_partitions=self._topics.query_partitions,
+            remember=config.labels.remember,
+            snapshots=self._kafka.snapshots,
+            origin=origin,
+        )
+        self._strategy = self._strategy.divided(self._topics.event_partitions)
+        self._session: Session | None = None
+        self._stalled: dict[TopicPartition, tuple[int, float]] = {}
+        self._looked = 0.0
+
+    # ── starting ─────────────────────────────────────────────────────────────────────────────────
+
+    def recover(self, stop: Callable[[], bool] = lambda: False) -> None:
+        """Fold the log of examples, from the newest snapshot that is good for it."""
+        partition = TopicPartition(self._topics.examples, 0)
+        with client.consumer(self._kafka) as looking:
+            end = looking.end_offsets([partition])[partition]
+        self._fold.start(end)
+        for notice in self._fold.notices:
+            self._tell(notice)
+        self._fold.catch_up(end, stop)
+
+    # ── working ──────────────────────────────────────────────────────────────────────────────────
+
+    def run(
+        self,
+        until: str = "stopped",
+        stop: Callable[[], bool] = lambda: False,
+        on_batch: Callable[[Progress], None] = lambda progress: None,
+    ) -> Progress:
+        """Work until told; see `stream_al.runtime.Worker.run`.
+
+        ``"events-end"`` and ``"answered"`` are about this worker's share, as it is then.
+        """
+        try:
+            while not stop():
+                try:
+                    if self.step():
+                        self.progress.examples = self.model.version
+                        on_batch(self.progress)
+                    elif until != "stopped" and self._done(until):
+                        break
+                except (LostError, errors.KafkaError, BrokerError) as error:
+                    self._renew(error, stop)
+            self._fold.save()
+        finally:
+            self.close()
+        return self.progress
+
+    def step(self) -> bool:
+        """Work off one micro-batch; return False when there was nothing to do."""
+        session = self._session = self._session or self._begin()
+        fetched, member = session.fetch(self._config.run.batch_size, _WAIT)
+        moved = bool(fetched) | bool(self._fold.advance()) | bool(session.read_queries())
+        out = Outbox(self._topics)
+        for partition, records in fetched.items():
+            if partition in session.labels:
+                session.labels[partition].waiting.extend(records)
+            else:
+                lane = session.events[partition]
+                lane.answer(records, out)
+                lane.commit_with(out, records[-1].offset + 1)
+        for label_lane in session.labels.values():
+            if label_lane.partition.partition == 0 and label_lane.ready:
+                self._tell_refused(label_lane, out)
+            label_lane.work(out, session.end_of_queries)
+        if out.offsets and session.commit(out, member):
+            self._note(out)
+        self._look_for_stalls(session)
+        return moved or bool(out.offsets)
+
+    def _begin(self) -> Session:
+        self._stalled = {}
+        return Session(
+            self._config, self._topics, self._fold, self._strategy, self._rules, self._transactional_id
+        )
+
+    def _tell_refused(self, lane: Any, out: Outbox) -> None:
+        """Write a dead letter for each example that taught nothing, once: how far, travels with the offset."""
+        refused = [refusal for refusal in self._fold.refused if refusal.number >= lane.letters]
+        for number, event_id, detail, record in refused:
+            error = RecordError("refused", detail, event_id)
+            out.bury("labels", f"{self._topics.examples}:0:example {number}", error, record.encode())
+        if refused:
+            lane.letters = self.model.version
+            lane.commit_with(out, lane.next)
+
+    def _note(self, out: Outbox) -> None:
+        self._counts.update(out.counts)
+        before = self.progress
+        self.progress = Progress(
+            batch=before.batch + 1,
+            events=before.events + out.events,
+            labels=before.labels + out.labels,
+            examples=self.model.version,
+            counts=dict(sorted((name, n) for name, n in self._counts.items() if n)),
+        )
+
+    @property
+    def open(self) -> int:
+        """The number of open queries of this worker's share."""
+        return 0 if self._session is None else self._session.queries_open()
+
+    def _done(self, until: str) -> bool:
+        session = self._session
+        if session is None or not session.read_to_the_end():
+            return False
+        return until == "events-end" or (session.all_queries_read() and not session.queries_open())
+
+    # ── when something is wrong ──────────────────────────────────────────────────────────────────
+
+    def _renew(self, error: Exception, stop: Callable[[], bool]) -> None:
+        """Begin a new session; what is true is read back from the broker."""
+        self._tell(f"connecting anew: {error}")
+        self.close()
+        pause = 0.1
+        while not stop():
+            try:
+                self._session = self._begin()
+                return
+            except (LostError, errors.KafkaError, BrokerError) as still:
+                self._tell(f"no connection yet: {still}")
+                time.sleep(pause)
+                pause = min(2 * pause, 5.0)
+
+    def _look_for_stalls(self, session: Session) -> None:
+        """Notice a partition that has records and gives none: a known class of kafka-python's bugs."""
+        now = time.monotonic()
+        if now - self._looked < self._kafka.stall_after / 3:
+            return
+        self._looked = now
+        still: dict[TopicPartition, tuple[int, float]] = {}
+        for partition, behind in session.lag().items():
+            position = session.group.position(partition) or 0
+            before, since = self._stalled.get(partition, (-1, now))
+            if behind > 0 and before == position:
+                if now - since > self._kafka.stall_after:
+                    raise LostError(
+                        f"{partition.topic}:{partition.partition} has {behind:,} records and has given none for "
+                        f"{now - since:.0f} seconds"
+                    )
+                still[partition] = (position, since)
+            elif behind > 0:
+                still[partition] = (position, now)
+        self._stalled = still
+
+    def close(self) -> None:
+        """Leave the group and close the connections."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+def look_up(config: Config, name: str) -> tuple[Topics, str]:
+    """Return the topics as they are on the broker, and what tells this log of examples from another.
+
+    Raises
+    ------
+    SourceError
+        When topics are missing or do not fit together.
+    """
+    kafka = config.kafka
+    assert kafka is not None
+    names = {kind: kafka.topics.name(kind) for kind in _KINDS}
+    with client.admin(kafka) as admin:
+        found = {topic["name"]: topic for topic in admin.describe_topics(list(names.values()))}
+        cluster = admin.describe_cluster()["cluster_id"]
+    counts = {}
+    for kind, topic_name in names.items():
+        topic = found.get(topic_name)
+        if topic is None or topic.get("error_code"):
+            raise SourceError(
+                f"topic {topic_name!r} does not exist; `stream-al topics create {name}` makes all it takes"
+            )
+        counts[kind] = len(topic["partitions"])
+    if counts["examples"] != 1 or counts["labels"] != counts["queries"]:
+        raise SourceError(
+            f"the topics do not fit: {names['examples']!r} has {counts['examples']} partitions and must have 1; "
+            f"{names['labels']!r} has {counts['labels']} and {names['queries']!r} {counts['queries']}, and they "
+            f"must have as many; see `stream-al topics check {name}`"
+        )
+    fingerprint = blake2b(dumps(config.pipeline(), sort_keys=True).encode(), digest_size=6)
+    topics = Topics(
+        **names,
+        event_partitions=counts["events"],
+        prediction_partitions=counts["predictions"],
+        query_partitions=counts["queries"],
+        outputs=kafka.predictions,
+        max_record_bytes=config.events.max_record_bytes,
+        fingerprint=fingerprint.hexdigest(),
+    )
+    return topics, f"{cluster}/{found[names['examples']].get('topic_id')}"
