@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.structs import ConsumerGroupMetadata, TopicPartition
+from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
 from connectors.kafka import client
 from connectors.kafka.fold import Fold
@@ -27,6 +29,32 @@ _UNEMPLOYED = 5.0
 """Seconds after which a member without a share knows that none will come."""
 
 Lane: TypeAlias = EventLane | LabelLane
+
+
+class _Handover(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Notes, on the client's own thread, which partitions were given to this member since it was last asked."""
+
+    def __init__(self) -> None:
+        self._given: set[TopicPartition] = set()
+        self._lock = threading.Lock()
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        with self._lock:
+            self._given.update(assigned)
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Do nothing: what is lost is not in the assignment any more, or is given again."""
+
+    @property
+    def given(self) -> bool:
+        """Tell whether there are any."""
+        return bool(self._given)
+
+    def take(self) -> set[TopicPartition]:
+        """Return them, once."""
+        with self._lock:
+            given, self._given = self._given, set()
+        return given
 
 
 class Session:
@@ -94,7 +122,9 @@ class Session:
             for topic in (topics.events, topics.labels):
                 # Asked for before joining: a leader that does not know the topics yet hands out nothing of them.
                 self.group.partitions_for_topic(topic)
-            self.group.subscribe([topics.events, topics.labels])
+            self._handover = _Handover()
+            self._synced: tuple[object, ...] = ()
+            self.group.subscribe([topics.events, topics.labels], listener=self._handover)
         except BaseException:
             self.close()
             raise
@@ -118,17 +148,18 @@ class Session:
 
         When the share has changed meanwhile nothing is returned; it will be fetched again.
         """
-        before = self.group.group_metadata()
         fetched = self.group.poll(timeout_ms=int(wait * 1000), max_records=most)
         member = self.group.group_metadata()
-        same = (before.generation_id, before.member_id) == (member.generation_id, member.member_id)
-        if not same or self.group.assignment() != self.events.keys() | self.labels.keys():
+        now = (member.generation_id, member.member_id)
+        if now != self._synced or self._handover.given or self.group.assignment() != self._lanes():
+            # Noted before the share is looked at: when it moves on meanwhile, this comes out different again.
+            self._synced = now
             self._take_share()
-            lanes: list[Lane] = [*self.events.values(), *self.labels.values()]
-            for lane in lanes:
-                self._rewind(lane)
             return {}, member
         return fetched, member
+
+    def _lanes(self) -> set[TopicPartition]:
+        return self.events.keys() | self.labels.keys()
 
     def _rewind(self, lane: Lane) -> None:
         if isinstance(lane, LabelLane):
@@ -138,29 +169,42 @@ class Session:
 
     def _take_share(self) -> None:
         """Give up the lanes of partitions that are gone, and take over those that have come."""
-        share = self.group.assignment()
+        share, given = self.group.assignment(), self._handover.take()
         for lanes in (self.events, self.labels):
             for gone in lanes.keys() - share:
                 del lanes[gone]
-        for partition in sorted(share - self.events.keys() - self.labels.keys()):
-            # Waits for the transactions of whoever had it before: they decide where it goes on.
-            committed = self.group.committed(partition, metadata=True, timeout_ms=30_000)
+        try:
+            for partition in sorted(share):
+                self._take(partition, anew=partition in given)
+        except BaseException:
+            self._synced = ()  # not done: try again
+            raise
+        self._follow_queries()
+
+    def _take(self, partition: TopicPartition, *, anew: bool) -> None:
+        """Take a partition over, or go on with it where it was left, if nobody else had it meanwhile."""
+        lane: Lane | None = self.events.get(partition) or self.labels.get(partition)
+        # Waits for the transactions of whoever had it before: they decide where it goes on.
+        committed = self.group.committed(partition, metadata=True, timeout_ms=30_000)
+        if lane is None or anew or (committed is not None and committed.offset != lane.next):
             beginning = 0
             if committed is None:
                 beginning = self._ends.beginning_offsets([partition])[partition]
-            if partition.topic == self._topics.events:
-                events = EventLane(
-                    partition, self._fold.model, self._strategy, self._config.run.key, self._topics
-                )
-                events.restore(committed, beginning)
-                self.events[partition] = events
-            else:
-                lane = LabelLane(partition, self._fold.model, self._rules, self._topics)
-                self._begin(
-                    lane, beginning if committed is None else committed.offset, read_letters(committed)
-                )
-                self.labels[partition] = lane
-        self._follow_queries()
+            lane = self._lane(partition, committed, beginning)
+        self._rewind(lane)
+
+    def _lane(self, partition: TopicPartition, committed: OffsetAndMetadata | None, beginning: int) -> Lane:
+        if partition.topic == self._topics.events:
+            events = EventLane(
+                partition, self._fold.model, self._strategy, self._config.run.key, self._topics
+            )
+            events.restore(committed, beginning)
+            self.events[partition] = events
+            return events
+        labels = LabelLane(partition, self._fold.model, self._rules, self._topics)
+        self._begin(labels, beginning if committed is None else committed.offset, read_letters(committed))
+        self.labels[partition] = labels
+        return labels
 
     def _begin(self, lane: LabelLane, offset: int, letters: int) -> None:
         examples = TopicPartition(self._topics.examples, 0)
@@ -239,7 +283,7 @@ class Session:
         """Tell whether all that is committed on this worker's share has been read."""
         member = self.group.group_metadata()
         share = self.group.assignment()
-        if member.generation_id < 0 or share != self.events.keys() | self.labels.keys():
+        if member.generation_id < 0 or share != self._lanes():
             return False
         if not share and time.monotonic() - self._began < _UNEMPLOYED:
             return False

@@ -113,6 +113,7 @@ class KafkaWorker:
                 except (LostError, errors.KafkaError, BrokerError) as error:
                     self._renew(error, stop)
             self._fold.save()
+            self.progress.examples = self.model.version
         finally:
             self.close()
         return self.progress

@@ -19,6 +19,7 @@ from stream_al.cli.init import init_command
 from stream_al.cli.replay import replay_command
 from stream_al.cli.run import run_command
 from stream_al.cli.status import status_command, verify_command
+from stream_al.cli.topics import topics_app
 
 app = typer.Typer(
     name="stream-al",
@@ -30,9 +31,10 @@ app = typer.Typer(
         "Online active learning on streams: a model answers every event at once and asks people about the few "
         "that teach it most.\n\n"
         "Start with [bold]stream-al demo[/bold]; then [bold]init[/bold] a configuration, [bold]run[/bold] it, "
-        "and [bold]label[/bold] in another terminal.\n\n"
-        "Exit codes: 0 fine; 1 verify found differences; 2 wrong usage or configuration; 3 an input or a store "
-        "cannot be used; 4 a store is in use, try again later."
+        "and [bold]label[/bold] in another terminal. On Kafka, [bold]topics create[/bold] comes before "
+        "[bold]run[/bold].\n\n"
+        "Exit codes: 0 fine; 1 verify or topics found something wrong; 2 wrong usage or configuration; "
+        "3 an input or a store cannot be used; 4 a store is in use or no broker answers, try again later."
     ),
 )
 
@@ -83,6 +85,7 @@ app.command("label")(label_command)
 app.command("status")(status_command)
 app.command("replay")(replay_command)
 app.command("verify")(verify_command)
+app.add_typer(topics_app)
 
 
 def main() -> None:

@@ -43,6 +43,14 @@ def demo_command(
             show_default=f"{_WATCHABLE:.0f} on a terminal, else 0",
         ),
     ] = None,
+    kafka: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Run it on a Kafka broker instead: topics of its own, two worker processes, one group.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")] = False,
 ) -> None:
@@ -50,6 +58,11 @@ def demo_command(
 
     Three pipelines read river's ImageSegments, each with its own SQLite store and JSONL outputs. A simulated
     person answers what they ask, late and out of order. Needs no network and no server.
+
+    With --kafka the first of them runs on topics made for it: two worker processes share the events, the
+    person answers late, out of order, now and then twice or into the wrong partition, and everything is verified
+    from the topics afterwards. Exits with 1 when that finds a difference. What a broker asks for beyond its
+    address is set in the environment: STREAM_AL_KAFKA__PROTOCOL, STREAM_AL_KAFKA__PASSWORD and so on.
 
     Example: stream-al demo --budget 0.05
     """
@@ -62,13 +75,30 @@ def demo_command(
     from stream_al.replay.run import lateness
     from stream_al.replay.stream import LabelledStream
 
-    require_extra()
+    if kafka is None:
+        require_extra()
     if not budget:
         raise ConfigError("--budget 0: nothing could be asked; give a share of the events, such as 0.05")
     console = Console(stderr=True)
     if speed is None:
         speed = _WATCHABLE if console.is_terminal and not quiet else 0.0
     stream = LabelledStream.read(RiverEvents(_SOURCE), _SOURCE)
+    if kafka is not None:
+        from stream_al.cli.demo_kafka import demo_on_kafka
+
+        with prepared(directory):
+            demo_on_kafka(
+                kafka,
+                directory,
+                stream,
+                budget=budget,
+                delay=delay,
+                jitter=jitter,
+                speed=speed,
+                as_json=as_json,
+                quiet=quiet,
+            )
+        return
     total = len(stream.rows)
     heading = f"{_SOURCE} · {total:,} events · labels arrive {lateness(delay, jitter)}"
     runs = demo_runs(stream, budget, _KEY)

@@ -1,0 +1,60 @@
+"""The broker of the tests in this folder: one for each pytest process that uses it, and fresh ones to be killed.
+
+``STREAM_AL_TEST_KAFKA=host:port`` names a broker to use instead of starting one. Where none can be had the tests are
+skipped and say what is missing; in CI (``CI=true``) they fail.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from broker import Broker, why_missing
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker("kafka")
+
+
+@pytest.fixture(scope="session")
+def can_start() -> None:
+    """Skip the test, or fail it in CI, if no broker can be started here."""
+    why = why_missing()
+    if why is not None and os.environ.get("CI") == "true":
+        pytest.fail(why, pytrace=False)
+    if why is not None:
+        pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """What clients call ``bootstrap_servers``. The broker is shared: use `topics` to name what you make."""
+    given = os.environ.get("STREAM_AL_TEST_KAFKA")
+    if given:
+        yield given
+        return
+    request.getfixturevalue("can_start")
+    with Broker(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker.bootstrap
+
+
+@pytest.fixture
+def own_broker(can_start: None, tmp_path: Path) -> Iterator[Broker]:
+    """A running broker of the test's own, to be killed and restarted at will."""
+    with Broker(tmp_path / "kafka") as broker:
+        yield broker
+
+
+@pytest.fixture
+def topics(request: pytest.FixtureRequest) -> str:
+    """A prefix for names of topics, groups and transactions that no other test, process or run uses."""
+    test = re.sub(r"[^a-zA-Z0-9]+", "-", request.node.name)[:60].strip("-")
+    return f"{test}-{uuid.uuid4().hex[:12]}-"

@@ -1,0 +1,128 @@
+"""Exactly once, on a real broker, whatever dies. ``STREAM_AL_SOAK=1`` (`make soak`) runs the long version."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from pathlib import Path
+
+import pytest
+from broker import Broker
+from pipelines import Pipeline, Progress, rows, running, until
+
+SOAK = bool(os.environ.get("STREAM_AL_SOAK"))
+EVENTS = 50_000 if SOAK else 12_000
+KILLS = 60 if SOAK else 12
+
+
+def feed_all(pipeline: Pipeline, count: int, seed: int = 3) -> None:
+    pipeline.feed(rows(count, seed))
+
+
+@pytest.mark.slow
+def test_workers_killed_at_random_leave_everything_exact(kafka: str, topics: str, tmp_path: Path) -> None:
+    rng = random.Random(1)
+    pipeline = Pipeline(kafka, topics, tmp_path, batch=100)
+    names = ["a", "b", "c"]
+    with running(pipeline) as oracle:
+        for name in names:
+            pipeline.start(name)
+        progress = Progress(pipeline)
+        share = EVENTS // (KILLS + 1)
+        events = rows(EVENTS, 3)
+        for number in range(KILLS):
+            pipeline.feed(events[number * share : (number + 1) * share])
+            goal = progress() + rng.random() * share
+            until(lambda goal=goal: progress() >= goal, "the workers get on")
+            name = rng.choice(names)
+            pipeline.kill(name)
+            pipeline.start(name)
+        pipeline.feed(events[KILLS * share :])
+        until(lambda: progress() >= EVENTS, "all events are answered")
+        progress.close()
+        pipeline.finish(3)
+    found = pipeline.check()
+    assert found["predictions"] == EVENTS
+    assert found["examples"] == len(oracle.asked)
+    assert found["examples"] >= (2000 if SOAK else 400)
+    assert set(found["letters"]) <= {"duplicate"}
+
+
+@pytest.mark.slow
+def test_workers_that_join_and_leave_all_the_time_leave_everything_exact(
+    kafka: str, topics: str, tmp_path: Path
+) -> None:
+    rng = random.Random(2)
+    pipeline = Pipeline(kafka, topics, tmp_path, batch=100)
+    moves = 40 if SOAK else 10
+    with running(pipeline, 2) as oracle:
+        pipeline.start("w0", static=False)
+        progress = Progress(pipeline)
+        events = rows(EVENTS, 4)
+        share = EVENTS // moves
+        for number in range(moves):
+            pipeline.feed(events[number * share : (number + 1) * share])
+            if len(pipeline.workers) < 2 or (len(pipeline.workers) < 4 and rng.random() < 0.5):
+                pipeline.start(f"w{number + 1}", static=False)
+            else:
+                pipeline.stop(rng.choice(list(pipeline.workers)))
+            goal = min(progress() + rng.random() * share, (number + 1) * share)
+            until(lambda goal=goal: progress() >= goal, "the workers get on")
+        pipeline.feed(events[moves * share :])
+        until(lambda: progress() >= EVENTS, "all events are answered")
+        progress.close()
+        pipeline.finish(2)
+    found = pipeline.check()
+    assert found["predictions"] == EVENTS
+    assert found["examples"] == len(oracle.asked)
+
+
+@pytest.mark.slow
+def test_a_broker_killed_three_times_under_load_costs_nothing(
+    own_broker: Broker, topics: str, tmp_path: Path
+) -> None:
+    count = EVENTS // 2
+    pipeline = Pipeline(own_broker.bootstrap, topics, tmp_path / "pipeline", batch=100)
+    with running(pipeline, 3) as oracle:
+        for name in ("a", "b"):
+            pipeline.start(name)
+        progress = Progress(pipeline)
+        events = rows(count, 5)
+        for number in range(3):
+            pipeline.feed(events[number * count // 4 : (number + 1) * count // 4])
+            goal = progress() + count // 10
+            until(lambda goal=goal: progress() >= goal, "the workers get on")
+            own_broker.kill()
+            own_broker.restart()
+        pipeline.feed(events[3 * count // 4 :])
+        until(lambda: progress() >= count, "all events are answered")
+        progress.close()
+        pipeline.finish(2)
+    found = pipeline.check()
+    assert found["predictions"] == count
+    assert found["examples"] == len(oracle.asked)
+
+
+@pytest.mark.slow
+def test_a_zombie_is_fenced_and_publishes_nothing_twice(kafka: str, topics: str, tmp_path: Path) -> None:
+    count = EVENTS // 3
+    pipeline = Pipeline(kafka, topics, tmp_path, batch=50, session=2.0)
+    with running(pipeline, 4) as oracle:
+        zombie = pipeline.start("zombie", static=False)
+        progress = Progress(pipeline)
+        events = rows(count, 6)
+        pipeline.feed(events[: count // 2])
+        until(lambda: progress() > count // 10, "the worker is in the middle of it")
+        zombie.send_signal(signal.SIGSTOP)
+        pipeline.start("heir", static=False)
+        until(lambda: progress() >= count // 2, "its heir has taken everything over")
+        zombie.send_signal(signal.SIGCONT)
+        pipeline.feed(events[count // 2 :])
+        until(lambda: progress() >= count, "all events are answered")
+        progress.close()
+        assert zombie.poll() is None
+        pipeline.finish(2)
+    found = pipeline.check()
+    assert found["predictions"] == count
+    assert found["examples"] == len(oracle.asked)
