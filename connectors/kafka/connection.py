@@ -19,7 +19,8 @@ from kafka.net.selector import NetworkSelector
 from stream_al.config import KafkaConfig
 from stream_al.errors import BrokerError, ConfigError, SourceError, StreamALError
 
-_REFUSED = (ke.SaslAuthenticationFailedError, ke.UnsupportedSaslMechanismError, ke.IllegalSaslStateError)
+_REFUSED = (ke.SaslAuthenticationFailedError, ke.UnsupportedSaslMechanismError)
+_FOREIGN = (ke.InvalidReceiveError, ke.IllegalSaslStateError)
 
 
 class _Manager(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python has no types
@@ -81,10 +82,10 @@ def connected(kind: Callable[..., Any], config: KafkaConfig, settings: dict[str,
         # A constructor that fails leaves its thread and sockets behind.
         for unused in made:
             unused.close()
-        failure = made[0]._manager.failure if made else None
-        if isinstance(error, ke.KafkaError | StreamALError):
-            raise explained(config, failure or error) from None
-        raise
+        if not isinstance(error, ke.KafkaError | StreamALError):
+            raise
+        failure = made[0]._manager.failure if made and isinstance(error, ke.KafkaTimeoutError) else None
+        raise explained(config, failure or error) from None
     made[0]._manager.starting = False
     return result
 
@@ -141,7 +142,7 @@ def explained(config: KafkaConfig, error: BaseException) -> StreamALError:
     if _is_foreign(error):
         return ConfigError(
             f"[kafka] protocol = {config.protocol!r}: {config.bootstrap} speaks something else ({said}); it must "
-            "be what the broker's listener is: with TLS, SSL or SASL_SSL; without, PLAINTEXT or SASL_PLAINTEXT"
+            "be the protocol of the broker's listener there: SASL_… if that wants logins, …SSL if it wants TLS"
         )
     if _is_patient(error):
         return BrokerError(
@@ -159,7 +160,7 @@ def _is_final(error: BaseException) -> bool:
 
 
 def _is_foreign(error: BaseException) -> bool:
-    return isinstance(error, ke.InvalidReceiveError) or "WRONG_VERSION_NUMBER" in str(error)
+    return isinstance(error, _FOREIGN) or "WRONG_VERSION_NUMBER" in str(error)
 
 
 def _is_patient(error: BaseException) -> bool:

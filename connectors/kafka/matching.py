@@ -68,7 +68,9 @@ class LabelLane:
 
     def restore(self, offset: int, letters: int, read_to: int) -> None:
         """Begin at a committed offset; the queries must be read from their beginning up to ``read_to``."""
-        self.next, self.letters = offset, letters
+        self.next = self._taken = offset
+        """The offset after what is committed; and after what was taken."""
+        self.letters = letters
         self._committed = (offset, letters)
         self.ready = False
         self.read_to = read_to
@@ -83,10 +85,9 @@ class LabelLane:
         self._closed: list[QueryState] = []
         self._settled: list[Settled] = []
 
-    def accept(self, offset: int) -> None:
-        """Take note that labels up to an offset are committed."""
-        self.next = offset
-        self._committed = (offset, self.letters)
+    def accept(self, mark: tuple[int, int]) -> None:
+        """Take note that labels up to a mark are committed."""
+        self.next, _ = self._committed = mark
 
     @property
     def committed(self) -> tuple[int, int]:
@@ -154,11 +155,11 @@ class LabelLane:
         if not self.ready:
             return
         before = len(out.messages)
-        offset = self.next
+        taken = self._taken
         self._write_settled(self._settled, out)
         self._settled = []
         while self.waiting and self._take(self.waiting[0], out, end_of_queries):
-            offset = self.waiting.popleft().offset + 1
+            self._taken = self.waiting.popleft().offset + 1
         changed, self._closed = self._closed + self._desk.take_changes(), []
         for event_id in self._moot:
             self._send_query(out, event_id, None, [(STATUS, b"withdrawn")])
@@ -169,13 +170,14 @@ class LabelLane:
                 self._send_query(out, state.event_id, state.query.encode(), headers)
             else:
                 self._send_query(out, state.event_id, None, [(STATUS, state.status.encode())])
-        if offset != self.next or len(out.messages) != before:
-            self.commit_with(out, offset)
+        if self._taken != taken or len(out.messages) != before:
+            self.commit_with(out)
 
-    def commit_with(self, out: Outbox, offset: int) -> None:
+    def commit_with(self, out: Outbox) -> None:
         """Let this partition's offset be committed: whoever lost the partition is refused by that."""
         content = {"v": 1, "pipeline": self._topics.fingerprint, "letters": self.letters}
-        out.offsets[self.partition] = OffsetAndMetadata(offset, json.dumps(content))
+        out.offsets[self.partition] = OffsetAndMetadata(self._taken, json.dumps(content))
+        out.marks[self.partition] = self._taken, self.letters
 
     def _take(self, record: Any, out: Outbox, end_of_queries: Callable[[TopicPartition], int]) -> bool:
         """Take one label; return False when it must wait for its query to be read."""

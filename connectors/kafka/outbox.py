@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
@@ -40,6 +41,8 @@ class Outbox:
     topics: Topics
     messages: list[Message] = field(default_factory=list)
     offsets: dict[TopicPartition, OffsetAndMetadata] = field(default_factory=dict)
+    marks: dict[TopicPartition, Any] = field(default_factory=dict)
+    """By partition, what its lane is told once the offset is committed."""
     counts: Counter[str] = field(default_factory=Counter)
     events: int = 0
     labels: int = 0

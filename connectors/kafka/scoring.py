@@ -67,6 +67,7 @@ class EventLane:
         self.learner = ActiveLearner(model, strategy, key=key)
         self.learner.desk = AskedElsewhere()
         self.next = 0
+        """The offset after what is committed."""
         self._topics = topics
         self._committed = (self.learner.state, 0)
 
@@ -89,10 +90,9 @@ class EventLane:
         """Forget what was done since the last commit."""
         self.learner.state, self.learner.events = self._committed
 
-    def accept(self, offset: int) -> None:
-        """Take note that what was done, up to an offset, is committed."""
-        self.next = offset
-        self._committed = (self.learner.state, self.learner.events)
+    def accept(self, mark: tuple[int, tuple[tuple[float, ...], int]]) -> None:
+        """Take note that what was done up to a mark is committed."""
+        self.next, self._committed = mark
 
     def commit_with(self, out: Outbox, offset: int) -> None:
         """Let the offset be committed, and with it the strategy's state.
@@ -106,6 +106,7 @@ class EventLane:
             "events": self.learner.events,
         }
         out.offsets[self.partition] = OffsetAndMetadata(offset, json.dumps(content))
+        out.marks[self.partition] = offset, (self.learner.state, self.learner.events)
 
     def answer(self, records: Sequence[Any], out: Outbox) -> None:
         """Answer records of this partition, in order."""

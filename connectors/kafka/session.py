@@ -17,7 +17,7 @@ from connectors.kafka.fold import Fold
 from connectors.kafka.matching import LabelLane, read_letters
 from connectors.kafka.outbox import Outbox, Topics
 from connectors.kafka.scoring import EventLane
-from connectors.kafka.transactions import RejectedError, Transactions, guarded
+from connectors.kafka.transactions import Call, RejectedError, Transactions
 from stream_al.config import Config, KafkaConfig
 from stream_al.desk_rules import DeskRules
 from stream_al.strategies import QueryStrategy
@@ -93,10 +93,11 @@ class Session:
         self._fold_to: dict[TopicPartition, int] = {}
         self._open: list[Callable[[], object]] = []
         self._began = time.monotonic()
+        self._under_way = Outbox(topics)
         patience = kafka.transaction_timeout + 20.0
         try:
             self._transactions = Transactions(
-                client.producer(
+                lambda: client.producer(
                     kafka,
                     transactional_id=name,
                     transaction_timeout_ms=int(kafka.transaction_timeout * 1000),
@@ -138,25 +139,32 @@ class Session:
         """Leave the group (a static member keeps its share for the session timeout) and close everything."""
         for close in reversed(self._open):
             with contextlib.suppress(Exception):
-                guarded(close, 5.0)
+                Call(close).result(5.0)
         self._open.clear()
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────
 
-    def fetch(self, most: int, wait: float) -> tuple[dict[TopicPartition, list[Any]], ConsumerGroupMetadata]:
+    def fetch(
+        self, most: int, wait: float
+    ) -> tuple[dict[TopicPartition, list[Any]], ConsumerGroupMetadata] | None:
         """Return new records of this worker's share, and the membership under which they were fetched.
 
-        When the share has changed meanwhile nothing is returned; it will be fetched again.
+        None when the share has changed: `settle`, then `take_share`; what was fetched is fetched again.
         """
         fetched = self.group.poll(timeout_ms=int(wait * 1000), max_records=most)
         member = self.group.group_metadata()
-        now = (member.generation_id, member.member_id)
-        if now != self._synced or self._handover.given or self.group.assignment() != self._lanes():
-            # Noted before the share is looked at: when it moves on meanwhile, this comes out different again.
-            self._synced = now
-            self._take_share()
-            return {}, member
-        return fetched, member
+        if _identity(member) != self._synced or self._handover.given or self._share(member) != self._lanes():
+            return None
+        return fetched if self._lanes() else {}, member
+
+    def _share(self, member: ConsumerGroupMetadata) -> set[TopicPartition]:
+        """Return the partitions that are this member's; none while it is no member.
+
+        A transaction that names no member is accepted without looking (for clients of before KIP-447), so
+        nothing may be committed then, whatever the client still believes to be assigned.
+        """
+        joined = member.generation_id >= 0 and member.member_id
+        return set(self.group.assignment()) if joined else set()
 
     def _lanes(self) -> set[TopicPartition]:
         return self.events.keys() | self.labels.keys()
@@ -167,9 +175,12 @@ class Session:
         if lane.partition in self.group.assignment():
             self.group.seek(lane.partition, lane.next)
 
-    def _take_share(self) -> None:
+    def take_share(self) -> None:
         """Give up the lanes of partitions that are gone, and take over those that have come."""
-        share, given = self.group.assignment(), self._handover.take()
+        # Noted before the share is looked at: when it moves on meanwhile, `fetch` finds it different again.
+        member = self.group.group_metadata()
+        self._synced = _identity(member)
+        share, given = self._share(member), self._handover.take()
         for lanes in (self.events, self.labels):
             for gone in lanes.keys() - share:
                 del lanes[gone]
@@ -252,38 +263,44 @@ class Session:
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────
 
-    def commit(self, out: Outbox, member: ConsumerGroupMetadata) -> bool:
-        """Commit a batch; return False when it was refused and everything is put back.
+    def commit(self, out: Outbox, member: ConsumerGroupMetadata) -> None:
+        """Begin to commit a batch; `settle` tells what became of it. Nothing else may be under way."""
+        self._transactions.start(out.messages, out.offsets, member)
+        self._under_way = out
+
+    def settle(self) -> Outbox | None:
+        """Wait for the batch under way; return it, or an empty one when there was none.
+
+        Returns None when it was refused: everything done since the last commit, of whatever batch, is put back.
 
         Raises
         ------
         LostError
             When only a new session can tell.
         """
-        lanes: dict[TopicPartition, Lane] = {**self.events, **self.labels}
+        out, self._under_way = self._under_way, Outbox(self._topics)
         try:
-            self._transactions.commit(out.messages, out.offsets, member)
+            self._transactions.finish()
         except RejectedError:
-            for partition in out.offsets:
-                lane = lanes[partition]
-                if isinstance(lane, EventLane):
-                    lane.roll_back()
-                else:
-                    self._begin(lane, *lane.committed)
+            for lane in self.events.values():
+                lane.roll_back()
                 self._rewind(lane)
+            for labels in self.labels.values():
+                self._begin(labels, *labels.committed)
+                self._rewind(labels)
             self._follow_queries()
-            return False
-        for partition, (offset, *_) in out.offsets.items():
-            lanes[partition].accept(offset)
-        return True
+            return None
+        lanes: dict[TopicPartition, Lane] = {**self.events, **self.labels}
+        for partition, mark in out.marks.items():
+            lanes[partition].accept(mark)
+        return out
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────
 
     def read_to_the_end(self) -> bool:
         """Tell whether all that is committed on this worker's share has been read."""
-        member = self.group.group_metadata()
-        share = self.group.assignment()
-        if member.generation_id < 0 or share != self._lanes():
+        share = self._share(self.group.group_metadata())
+        if share != self._lanes():
             return False
         if not share and time.monotonic() - self._began < _UNEMPLOYED:
             return False
@@ -294,6 +311,11 @@ class Session:
             and all((self.group.position(partition) or 0) >= end for partition, end in ends.items())
             and self._fold.next >= self._examples.end_offsets([examples])[examples]
         )
+
+    @property
+    def ready(self) -> bool:
+        """Whether the share is known, and the queries of it are read."""
+        return bool(self._lanes()) and all(lane.ready for lane in self.labels.values())
 
     def queries_open(self) -> int:
         """Return how many queries of this worker's share are open."""
@@ -310,6 +332,10 @@ class Session:
         share = [p for p in self.group.assignment() if p not in self.group.paused()]
         ends = self.group.end_offsets(share) if share else {}
         return {p: end - (self.group.position(p) or 0) for p, end in ends.items()}
+
+
+def _identity(member: ConsumerGroupMetadata) -> tuple[object, object]:
+    return member.generation_id, member.member_id
 
 
 def _kafka(config: Config) -> KafkaConfig:

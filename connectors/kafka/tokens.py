@@ -120,7 +120,7 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
         }
         self._clock = clock
         self._kept: tuple[str, float] | None = None
-        self._lock = threading.Lock()  # one client has one thread, but a worker has several clients
+        self._lock = threading.Lock()  # the client's thread asks, and whoever made the client did
 
     def token(self) -> str:
         """Return a token that has a fifth of its life before it, at least."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from kafka import errors
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
 from connectors.kafka.wire import Message
-from stream_al.errors import BrokerError
 
 _T = TypeVar("_T")
 
@@ -28,31 +27,44 @@ class LostError(Exception):
 
 
 class Transactions:
-    """Commits micro-batches.
+    """Commits micro-batches, each while the next is worked on.
 
     Parameters
     ----------
-    producer
-        A transactional producer; becomes this object's.
+    make
+        Makes a producer with this worker's transactional id.
     patience
         Seconds after which a call of the client that has not come back counts as lost.
     """
 
-    def __init__(self, producer: Any, patience: float) -> None:
-        self._producer = producer
+    def __init__(self, make: Callable[[], Any], patience: float) -> None:
+        self._make = make
         self._patience = patience
-        try:
-            guarded(producer.init_transactions, patience)
-        except errors.KafkaError as error:
-            raise LostError(f"transactions cannot be begun: {error}") from error
+        self._running: Call[None] | None = None
+        self._producer = self._begun()
 
-    def commit(
+    def _begun(self) -> Any:
+        """Return a producer under this worker's name; what the one before had begun is aborted by that."""
+        producer = self._make()
+        try:
+            Call(producer.init_transactions).result(self._patience)
+        except (errors.KafkaError, LostError) as error:
+            Call(lambda: producer.close(timeout=0))
+            raise LostError(f"transactions cannot be begun: {error}") from error
+        return producer
+
+    def start(
         self,
         messages: list[Message],
         offsets: Mapping[TopicPartition, OffsetAndMetadata],
         member: ConsumerGroupMetadata,
     ) -> None:
-        """Make messages and offsets visible together.
+        """Begin to make messages and offsets visible together; nothing else may be under way."""
+        assert self._running is None
+        self._running = Call(lambda: self._commit(messages, offsets, member))
+
+    def finish(self) -> None:
+        """Wait until what was started is visible.
 
         Raises
         ------
@@ -61,18 +73,24 @@ class Transactions:
         LostError
             When the outcome is unknown or this producer was fenced.
         """
+        running, self._running = self._running, None
+        if running is None:
+            return
         try:
-            guarded(lambda: self._commit(messages, offsets, member), self._patience)
+            running.result(self._patience)
         except (
             errors.ProducerFencedError,
             errors.InvalidProducerEpochError,
             errors.FencedInstanceIdError,
-            errors.TransactionalIdAuthorizationFailedError,
+            errors.AuthorizationError,
             LostError,
         ) as error:
             raise LostError(f"{type(error).__name__}: {error}") from error
         except errors.KafkaError as error:
-            self._abort(error)
+            # Not `abort_transaction`: kafka-python 3.0.12 keeps offsets that were refused, and commits them with
+            # those of the next transaction of the same producer, when others have long been further.
+            self.close()
+            self._producer = self._begun()
             raise RejectedError(f"{type(error).__name__}: {error}") from error
 
     def _commit(
@@ -89,45 +107,36 @@ class Transactions:
         producer.send_offsets_to_transaction(dict(offsets), member)
         producer.commit_transaction()
 
-    def _abort(self, cause: BaseException) -> None:
-        try:
-            guarded(self._producer.abort_transaction, self._patience)
-        except (errors.KafkaError, LostError) as error:
-            raise LostError(f"could not be aborted after {cause!r}: {error}") from error
-
     def close(self) -> None:
         """Give the producer up; an open transaction is aborted by the broker, or by the next with its name."""
         with contextlib.suppress(Exception):
-            guarded(lambda: self._producer.close(timeout=1.0), 5.0)
+            Call(lambda: self._producer.close(timeout=0)).result(5.0)
 
 
-def guarded(call: Callable[[], _T], patience: float) -> _T:
-    """Return what a call returns, or raise `LostError` when it has not come back after ``patience`` seconds.
+class Call(Generic[_T]):
+    """A call under way in a thread of its own.
 
     Some of kafka-python's calls wait without a limit. What is left waiting is a daemon thread, which holds
     nothing that a new client would need.
     """
-    found: list[_T] = []
-    failed: list[BaseException] = []
 
-    def run() -> None:
+    def __init__(self, call: Callable[[], _T]) -> None:
+        self._found: list[_T] = []
+        self._failed: list[BaseException] = []
+        self._thread = threading.Thread(target=self._run, args=(call,), name="kafka call", daemon=True)
+        self._thread.start()
+
+    def _run(self, call: Callable[[], _T]) -> None:
         try:
-            found.append(call())
-        except BaseException as error:  # raised again in the caller's thread
-            failed.append(error)
+            self._found.append(call())
+        except BaseException as error:  # raised again in the thread that asks for the result
+            self._failed.append(error)
 
-    thread = threading.Thread(target=run, name="kafka call", daemon=True)
-    thread.start()
-    thread.join(patience)
-    if thread.is_alive():
-        raise LostError(f"no answer in {patience:g} seconds")
-    if failed:
-        raise failed[0]
-    return found[0]
-
-
-def explained(error: errors.KafkaError, doing: str) -> BrokerError:
-    """Return an error of the client as ours."""
-    return BrokerError(
-        f"{doing}: {type(error).__name__}: {error}; check that the brokers are up and reachable"
-    )
+    def result(self, patience: float) -> _T:
+        """Return what the call returns, or raise what it raises; `LostError` after so many seconds."""
+        self._thread.join(patience)
+        if self._thread.is_alive():
+            raise LostError(f"no answer in {patience:g} seconds")
+        if self._failed:
+            raise self._failed[0]
+        return self._found[0]

@@ -25,6 +25,8 @@ from stream_al.ports import Progress
 
 _WAIT: Final = 0.05
 """Seconds to wait for a record before looking for examples, queries and the stop signal again."""
+_BATCH: Final = 4000
+"""Events in one transaction at most, unless told: each costs its batch some 30 ms of waiting for the broker."""
 _KINDS: Final = ("events", "predictions", "queries", "labels", "examples", "dead_letters")
 
 
@@ -74,6 +76,8 @@ class KafkaWorker:
             origin=origin,
         )
         self._strategy = self._strategy.divided(self._topics.event_partitions)
+        given = "batch_size" in config.run.model_fields_set
+        self._batch_size = config.run.batch_size if given else _BATCH
         self._session: Session | None = None
         self._stalled: dict[TopicPartition, tuple[int, float]] = {}
         self._looked = 0.0
@@ -112,6 +116,7 @@ class KafkaWorker:
                         break
                 except (LostError, errors.KafkaError, BrokerError) as error:
                     self._renew(error, stop)
+            self.settle()
             self._fold.save()
             self.progress.examples = self.model.version
         finally:
@@ -121,8 +126,21 @@ class KafkaWorker:
     def step(self) -> bool:
         """Work off one micro-batch; return False when there was nothing to do."""
         session = self._session = self._session or self._begin()
-        fetched, member = session.fetch(self._config.run.batch_size, _WAIT)
+        found = session.fetch(self._batch_size, _WAIT)
+        if found is None:
+            self._settle(session)
+            session.take_share()
+            return True
+        fetched, member = found
         moved = bool(fetched) | bool(self._fold.advance()) | bool(session.read_queries())
+        out = self._work(session, fetched)
+        # The batch before has been on its way to the broker meanwhile.
+        if self._settle(session) and out.offsets:
+            session.commit(out, member)
+        self._look_for_stalls(session)
+        return moved or bool(out.offsets)
+
+    def _work(self, session: Session, fetched: dict[TopicPartition, list[Any]]) -> Outbox:
         out = Outbox(self._topics)
         for partition, records in fetched.items():
             if partition in session.labels:
@@ -135,10 +153,16 @@ class KafkaWorker:
             if label_lane.partition.partition == 0 and label_lane.ready:
                 self._tell_refused(label_lane, out)
             label_lane.work(out, session.end_of_queries)
-        if out.offsets and session.commit(out, member):
+        return out
+
+    def _settle(self, session: Session) -> bool:
+        """Wait for the batch under way; False when it was refused, and all that was done since is void."""
+        out = session.settle()
+        if out is None:
+            return False
+        if out.offsets:
             self._note(out)
-        self._look_for_stalls(session)
-        return moved or bool(out.offsets)
+        return True
 
     def _begin(self) -> Session:
         self._stalled = {}
@@ -154,7 +178,7 @@ class KafkaWorker:
             out.bury("labels", f"{self._topics.examples}:0:example {number}", error, record.encode())
         if refused:
             lane.letters = self.model.version
-            lane.commit_with(out, lane.next)
+            lane.commit_with(out)
 
     def _note(self, out: Outbox) -> None:
         self._counts.update(out.counts)
@@ -168,13 +192,23 @@ class KafkaWorker:
         )
 
     @property
+    def ready(self) -> bool:
+        """Whether this worker has its share, and knows the queries of it."""
+        return self._session is not None and self._session.ready
+
+    def settle(self) -> None:
+        """Wait for the batch under way, as `run` does in the end."""
+        if self._session is not None:
+            self._settle(self._session)
+
+    @property
     def open(self) -> int:
         """The number of open queries of this worker's share."""
         return 0 if self._session is None else self._session.queries_open()
 
     def _done(self, until: str) -> bool:
         session = self._session
-        if session is None or not session.read_to_the_end():
+        if session is None or not self._settle(session) or not session.read_to_the_end():
             return False
         return until == "events-end" or (session.all_queries_read() and not session.queries_open())
 

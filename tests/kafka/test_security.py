@@ -273,6 +273,11 @@ def test_a_broker_by_another_name_is_told(encrypted: tuple[str, str], authority:
     listed(tls(address, ca_file=authority.ca, **login, check_hostname=False))
 
 
+def test_a_listener_without_logins_is_told(kafka: str) -> None:
+    with pytest.raises(ConfigError, match=r"protocol = 'SASL_PLAINTEXT': .* speaks something else"):
+        client.admin(user(kafka, "PLAIN", username="ann", password="sesame"))
+
+
 @no_handshake
 def test_a_listener_that_wants_tls_is_told(encrypted: tuple[str, str]) -> None:
     with pytest.raises(ConfigError, match=r"\[kafka\] protocol = 'PLAINTEXT': .* speaks something else"):

@@ -1,0 +1,244 @@
+"""Labels on topics: early, unknown, astray, twice, and handed over from worker to worker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pipelines import Pipeline, rows, until
+
+from connectors.kafka import client
+from connectors.kafka.fold import read_example
+from connectors.kafka.verify import verify
+from connectors.kafka.wire import EVENT, FORWARDED, LABELS, PLACE, header, partition_of
+from connectors.kafka.worker import KafkaWorker
+from stream_al.codec import QueryRow
+
+
+@pytest.fixture
+def make(kafka: str, topics: str, tmp_path: Path) -> Iterator[Callable[..., Pipeline]]:
+    made: list[Pipeline] = []
+
+    def pipeline(**settings: Any) -> Pipeline:
+        made.append(Pipeline(kafka, topics, tmp_path, **{"partitions": 2, "budget": 1.0, **settings}))
+        return made[-1]
+
+    yield pipeline
+    for pipeline_ in made:
+        pipeline_.close()
+
+
+class Inside:
+    """A worker in this process, driven step by step."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.told: list[str] = []
+        self.worker = KafkaWorker(pipeline.config, tell=self.told.append)
+        self.worker.recover()
+
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        def stepped() -> bool:
+            self.worker.step()
+            return condition()
+
+        until(stepped, what, 60)
+
+    def __enter__(self) -> Inside:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.worker.close()
+
+
+def letters(pipeline: Pipeline) -> dict[str, str]:
+    """Return the dead letters' reasons by the place they name."""
+    found: dict[str, str] = {}
+    for record in pipeline.read("dead_letters"):
+        where = header(record, PLACE)
+        assert where is not None
+        assert where not in found
+        found[where] = json.loads(record.value)["reason"]
+    return found
+
+
+def query_of(event_id: str) -> bytes:
+    row = QueryRow(
+        event_id, {"x": 1.0, "y": 0.0, "n": 1}, None, None, None, {}, 1.0, None, 1.0, "cold-start", 0, 0
+    )
+    return row.to_json()
+
+
+@pytest.mark.parametrize("fate", ["commit", "abort"])
+def test_a_label_that_overtakes_its_query_waits_for_it(make: Callable[..., Pipeline], fate: str) -> None:
+    pipeline = make()
+    writer = client.producer(pipeline.kafka, transactional_id=f"{pipeline.kafka.group}-writer")
+    writer.init_transactions()
+    with Inside(pipeline) as inside:
+        inside.until(lambda: inside.worker.ready, "the worker has its share")
+        writer.begin_transaction()
+        where = partition_of("early", 2)
+        writer.send(pipeline.topic("queries"), query_of("early"), b"early", partition=where).get(10)
+        pipeline.answer("early", "in")
+        pipeline.producer.flush()
+        for _ in range(20):
+            inside.worker.step()
+        assert inside.worker.progress.labels == 0
+        getattr(writer, f"{fate}_transaction")()
+        inside.until(lambda: inside.worker.progress.labels == 1, "the label is taken")
+        writer.close()
+    assert len(pipeline.read("examples")) == (fate == "commit")
+    assert list(letters(pipeline).values()) == ([] if fate == "commit" else ["unknown-event"])
+
+
+def test_a_label_astray_is_passed_on_once_and_learned_under_its_first_place(
+    make: Callable[..., Pipeline],
+) -> None:
+    pipeline = make()
+    pipeline.feed(rows(1))
+    wrong = 1 - partition_of("e0", 2)
+    with Inside(pipeline) as inside:
+        inside.until(lambda: inside.worker.open == 1, "the query is open")
+        pipeline.answer("e0", "in", wrong)
+        pipeline.producer.flush()
+        inside.until(lambda: inside.worker.model.version == 1, "it is learned")
+        inside.until(lambda: inside.worker.open == 0, "the query is closed")
+    (example,) = pipeline.read("examples")
+    place = f"{pipeline.topic('labels')}:{wrong}:0"
+    assert json.loads(header(example, LABELS) or "") == [place]
+    moved = [record for record in pipeline.read("labels") if header(record, FORWARDED)]
+    assert [(record.partition, header(record, FORWARDED)) for record in moved] == [(1 - wrong, place)]
+    assert verify(pipeline.config).differences == []
+
+
+def test_answers_wait_for_the_quorum_across_a_change_of_workers(make: Callable[..., Pipeline]) -> None:
+    pipeline = make(quorum=2)
+    pipeline.feed(rows(1))
+    with Inside(pipeline) as inside:
+        inside.until(lambda: inside.worker.open == 1, "the query is open")
+        pipeline.answer("e0", "in", annotator="ann")
+        pipeline.producer.flush()
+        inside.until(lambda: inside.worker.progress.labels == 1, "the first label is taken")
+        inside.worker.settle()
+    assert pipeline.read("examples") == []
+    with Inside(pipeline) as inside:
+        pipeline.answer("e0", "in", annotator="ann")
+        pipeline.answer("e0", "in", annotator="bob")
+        pipeline.producer.flush()
+        inside.until(lambda: inside.worker.model.version == 1, "it is learned")
+    (record,) = pipeline.read("examples")
+    assert read_example(record.value).annotators == ("ann", "bob")
+    assert list(letters(pipeline).values()) == ["duplicate"]
+    assert verify(pipeline.config).differences == []
+
+
+def test_late_labels_are_told_apart_after_a_change_of_workers(make: Callable[..., Pipeline]) -> None:
+    pipeline = make()
+    pipeline.feed(rows(1))
+    with Inside(pipeline) as inside:
+        inside.until(lambda: inside.worker.open == 1, "the query is open")
+        pipeline.answer("e0", "in", annotator="ann")
+        pipeline.producer.flush()
+        inside.until(lambda: inside.worker.model.version == 1, "it is learned")
+    with Inside(pipeline) as inside:
+        for annotator, label in (("ann", "in"), ("ann", "out"), ("bob", "in")):
+            pipeline.answer("e0", label, annotator=annotator)
+        pipeline.answer("never", "in")
+        pipeline.producer.flush()
+        inside.until(lambda: inside.worker.progress.labels == 4, "they are taken")
+        inside.worker.settle()
+    assert sorted(letters(pipeline).values()) == [
+        "already-answered",
+        "correction-after-learning",
+        "duplicate",
+        "unknown-event",
+    ]
+    assert len(pipeline.read("examples")) == 1
+
+
+def test_poison_becomes_dead_letters_with_its_place_and_stops_nothing(make: Callable[..., Pipeline]) -> None:
+    pipeline = make()
+    poison = [b"{", b"\xff\xfe", b"[]", b'{"features": {}}', b'{"features": {"x": 1e999}}', b"null", b""]
+    for number, value in enumerate(poison):
+        pipeline.producer.send(pipeline.topic("events"), value, partition=number % 2)
+        pipeline.producer.send(pipeline.topic("labels"), value, partition=number % 2)
+    pipeline.producer.send(pipeline.topic("events"), key=b"gone", partition=0)
+    pipeline.producer.send(pipeline.topic("queries"), b"junk", b"junk", partition=0)
+    pipeline.producer.send(pipeline.topic("examples"), b"junk", b"junk", partition=0)
+    pipeline.producer.flush()
+    pipeline.feed(rows(10))
+    with Inside(pipeline) as inside:
+        inside.until(lambda: inside.worker.progress.events == 10, "the events are answered")
+        inside.until(lambda: inside.worker.progress.labels == len(poison), "the labels are taken")
+        inside.until(lambda: inside.worker.open == 10, "the queries are open")
+        inside.worker.settle()
+        assert inside.worker.model.version == 1  # of nothing
+    found = letters(pipeline)
+    events = [place for place in found if place.startswith(pipeline.topic("events"))]
+    labels = [place for place in found if place.startswith(pipeline.topic("labels"))]
+    assert (len(events), len(labels)) == (len(poison) + 1, len(poison))
+    assert [reason for place, reason in found.items() if "example 0" in place] == ["refused"]
+    assert verify(pipeline.config).differences == []
+
+
+def test_an_example_that_teaches_nothing_is_told_once_whoever_works(make: Callable[..., Pipeline]) -> None:
+    pipeline = make()
+    for label in ('"in"', "3", '"out"'):
+        value = f'{{"event_id": "e", "features": {{"x": 1.0}}, "label": {label}}}'.encode()
+        pipeline.producer.send(pipeline.topic("examples"), value, b"e", partition=0)
+    pipeline.producer.flush()
+    for _ in range(2):
+        with Inside(pipeline) as inside:
+            inside.until(lambda: inside.worker.ready, "the worker has its share")
+            for _ in range(5):
+                inside.worker.step()
+            inside.worker.settle()
+            assert inside.worker.model.version == 3
+    assert list(letters(pipeline).values()) == ["refused"]
+
+
+def test_keys_headers_times_and_places_carry_over(make: Callable[..., Pipeline]) -> None:
+    pipeline = make()
+    trace = [("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), ("other", b"stays")]
+    topic = pipeline.topic("events")
+    pipeline.producer.send(
+        topic,
+        b'{"features": {"x": 1.5}}',
+        b"customer 7",
+        headers=trace,
+        partition=1,
+        timestamp_ms=1_700_000_000_123,
+    )
+    pipeline.producer.flush()
+    with Inside(pipeline) as inside:
+        inside.until(lambda: inside.worker.open == 1, "the query is open")
+    place = f"{topic}:1:0"
+    (prediction,), (query,) = pipeline.read("predictions"), pipeline.read("queries")
+    for record in (prediction, query):
+        assert bytes(record.key).decode() == place
+        assert json.loads(record.value)["event_id"] == place
+        assert record.timestamp == 1_700_000_000_123
+        assert record.headers == [trace[0], (EVENT, place.encode())]
+    content = json.loads(query.value)
+    assert (content["key"], content["asked_at"]) == ("customer 7", "2023-11-14T22:13:20.123000Z")
+
+
+def test_an_event_asked_about_twice_is_learned_once(make: Callable[..., Pipeline]) -> None:
+    pipeline = make()
+    pipeline.feed(rows(1))
+    pipeline.feed(rows(1))
+    with Inside(pipeline) as inside:
+        inside.until(lambda: inside.worker.progress.events == 2, "both are answered")
+        inside.until(lambda: inside.worker.open == 1, "one query is open")
+        pipeline.answer("e0", "in")
+        pipeline.producer.flush()
+        inside.until(lambda: inside.worker.model.version == 1, "it is learned")
+        pipeline.feed(rows(1))
+        inside.until(lambda: inside.worker.progress.events == 3, "it is answered again")
+        for _ in range(10):
+            inside.worker.step()
+        assert inside.worker.open == 0
+    assert len(pipeline.read("queries")) >= 3
+    assert verify(pipeline.config).differences == []
