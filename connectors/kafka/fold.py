@@ -45,8 +45,6 @@ class Fold:
 
     Parameters
     ----------
-    consumer
-        A consumer of committed records without a group; becomes this object's.
     topic
         The log.
     model
@@ -63,7 +61,6 @@ class Fold:
 
     def __init__(
         self,
-        consumer: Any,
         topic: str,
         model: Model,
         *,
@@ -84,10 +81,10 @@ class Fold:
         self._saved = 0
         self.next = 0
         """The offset of the next record."""
-        self.attach(consumer)
+        self._consumer: Any = None
 
     def attach(self, consumer: Any) -> None:
-        """Read on with another consumer."""
+        """Read on with this consumer: of committed records, without a group."""
         self._consumer = consumer
         consumer.assign([self._partition])
         consumer.seek(self._partition, self.next)

@@ -67,7 +67,6 @@ class KafkaWorker:
         self._transactional_id = f"{self._kafka.group}-{self._kafka.instance or uuid4().hex}"
         self._topics, origin = look_up(config, name)
         self._fold = Fold(
-            client.consumer(self._kafka),
             self._topics.examples,
             self.model,
             query_partitions=self._topics.query_partitions,
@@ -87,12 +86,13 @@ class KafkaWorker:
     def recover(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Fold the log of examples, from the newest snapshot that is good for it."""
         partition = TopicPartition(self._topics.examples, 0)
-        with client.consumer(self._kafka) as looking:
-            end = looking.end_offsets([partition])[partition]
-        self._fold.start(end)
-        for notice in self._fold.notices:
-            self._tell(notice)
-        self._fold.catch_up(end, stop)
+        with client.consumer(self._kafka) as consumer:
+            end = consumer.end_offsets([partition])[partition]
+            self._fold.attach(consumer)
+            self._fold.start(end)
+            for notice in self._fold.notices:
+                self._tell(notice)
+            self._fold.catch_up(end, stop)
 
     # ── working ──────────────────────────────────────────────────────────────────────────────────
 
