@@ -7,13 +7,14 @@ import tomllib
 from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 from river import compose, forest, linear_model, multiclass
 
 from stream_al import AnyOf, Budgeted, ColdStart, ConfigError, Entropy, LeastConfidence, Margin, Random
 from stream_al.build import build_estimator, build_learner
-from stream_al.config import Config, load_config, stored_config
+from stream_al.config import Config, KafkaConfig, TopicsConfig, load_config, stored_config
 
 
 def config_of(tmp_path: Path, text: str) -> Config:
@@ -177,12 +178,22 @@ def test_a_model_file_that_fails_says_why(tmp_path: Path) -> None:
         build_learner(config)
 
 
+def template() -> str:
+    return (files("stream_al.cli") / "template.toml").read_text("utf-8")
+
+
+def told_by_the_template() -> dict[str, Any]:
+    """The template with all comments taken off."""
+    return tomllib.loads(re.sub(r"^# (\w+ = |\[[\w.]+\]$)", r"\1", template(), flags=re.MULTILINE))
+
+
 def test_the_template_is_the_defaults_and_names_every_key(tmp_path: Path) -> None:
-    text = (files("stream_al.cli") / "template.toml").read_text("utf-8")
+    text = template()
     config = config_of(tmp_path, text)
     assert isinstance(build_estimator(config.model), compose.Pipeline)
     plain = config_of(tmp_path, "[events]\npath = 'events.csv'\n[store]\npath = 'pipeline.db'")
-    for section in Config.model_fields:
+    assert config.kafka is None
+    for section in Config.model_fields.keys() - {"kafka"}:
         found, default = getattr(config, section), getattr(plain, section)
         for key in type(found).model_fields:
             assert re.search(rf"^(# )?(\[strategy\.)?{key}( =|\])", text, re.MULTILINE), (
@@ -192,11 +203,91 @@ def test_the_template_is_the_defaults_and_names_every_key(tmp_path: Path) -> Non
                 assert getattr(found, key) == getattr(default, key), f"[{section}] {key} is not the default"
 
 
-def test_the_template_with_all_comments_taken_off_is_toml(tmp_path: Path) -> None:
-    text = (files("stream_al.cli") / "template.toml").read_text("utf-8")
-    told = re.sub(r"^# (\w+ = )", r"\1", text, flags=re.MULTILINE)
-    content = tomllib.loads(told)
-    assert {"threshold", "explore"} <= content["strategy"].keys()
+def test_the_templates_kafka_part_names_every_key_with_its_default() -> None:
+    told = told_by_the_template()["kafka"]
+    assert told.keys() == KafkaConfig.model_fields.keys()
+    assert told["topics"].keys() == TopicsConfig.model_fields.keys()
+    defaults = {key: told[key] for key, f in KafkaConfig.model_fields.items() if f.default is not None}
+    assert KafkaConfig(**defaults) == KafkaConfig()
+
+
+def test_the_template_with_all_comments_taken_off_is_toml() -> None:
+    assert {"threshold", "explore"} <= told_by_the_template()["strategy"].keys()
+
+
+def test_the_deployments_pipeline_can_be_run() -> None:
+    config = load_config(Path(__file__).parents[1] / "deploy" / "pipeline.toml")
+    assert config.run.until == "stopped"
+    assert config.kafka is not None
+    build_learner(config)
+
+
+SCRAM = "protocol = 'SASL_SSL'\nmechanism = 'SCRAM-SHA-512'\nusername = 'ann'\n"
+OAUTH = "protocol = 'SASL_SSL'\nmechanism = 'OAUTHBEARER'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("bootstrap = 'a:1,,b:2'", "bootstrap: give host:port, or several with commas between"),
+        ("mechanism = 'PLAIN'", "mechanism: belongs to protocol SASL_SSL or SASL_PLAINTEXT, not PLAINTEXT"),
+        ("password = 'sesame'", "password: belongs to protocol SASL_SSL or SASL_PLAINTEXT, not PLAINTEXT"),
+        ("protocol = 'SSL'\nusername = 'ann'", "username: belongs to protocol SASL_SSL or "),
+        ("protocol = 'SASL_SSL'", "mechanism: protocol SASL_SSL needs one of PLAIN, SCRAM-SHA-256, "),
+        (SCRAM, "password: mechanism SCRAM-SHA-512 needs it; best as STREAM_AL_KAFKA__PASSWORD in the envir"),
+        (SCRAM + "password = ''", "password: mechanism SCRAM-SHA-512 needs it"),
+        (SCRAM + "password = 'sesame'\ntoken_file = 't'", "token_file: means nothing to mechanism SCRAM-SHA"),
+        (SCRAM + "password = 123456", "password: must be text, in quotation marks"),
+        (OAUTH, "mechanism: OAUTHBEARER needs one of token_file, token_url"),
+        (OAUTH + "token_file = 't'\ntoken_url = 'https://x'", "mechanism: OAUTHBEARER needs one of token_"),
+        (
+            OAUTH + "token_file = 't'\nclient_secret = 'sesame'",
+            "client_secret: means nothing to mechanism OAU",
+        ),
+        (OAUTH + "token_url = 'https://x'\nclient_id = 'a'", "client_secret: mechanism OAUTHBEARER needs it"),
+        (
+            OAUTH + "token_url = 'file:///x'\nclient_id = 'a'\nclient_secret = 'sesame'",
+            "is not an http or http",
+        ),
+        ("ca_file = 'ca.pem'", "ca_file: belongs to protocol SSL or SASL_SSL, not PLAINTEXT"),
+        ("protocol = 'SSL'\ncert_file = 'c.pem'", "cert_file: needs key_file, too"),
+        ("protocol = 'SSL'\nkey_file = 'c.key'", "key_file: needs cert_file, too"),
+        ("protocol = 'SSL'\nkey_password = 'sesame'", "key_password: needs key_file, too"),
+        ("[kafka.topics]\nlabels = 'events'", "topics: events and labels are both 'events'"),
+        ("[kafka.topics]\nprefix = 'a/'", "topics: 'a/events' is no name for a topic"),
+    ],
+)
+def test_connection_settings_that_contradict_each_other_are_named(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)) as caught:
+        config_of(tmp_path, f"[kafka]\n{text}")
+    assert str(caught.value).startswith(f"{tmp_path / 'pipeline.toml'}: [kafka]: ")
+    for secret in ("sesame", "123456"):
+        assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize("password", ["sesame", "1234567890", '{"sesame": 1}'])
+def test_a_password_can_come_from_the_environment_and_is_never_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    monkeypatch.setenv("STREAM_AL_KAFKA__PASSWORD", password)
+    config = config_of(tmp_path, f"[kafka]\n{SCRAM}")
+    assert config.kafka is not None
+    assert config.kafka.password is not None
+    assert config.kafka.password.get_secret_value() == password
+    for shown in (repr(config), str(config), config.model_dump_json()):
+        assert password not in shown
+
+
+def test_the_environment_alone_can_choose_kafka(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAM_AL_KAFKA__BOOTSTRAP", "broker:9092")
+    monkeypatch.setenv("STREAM_AL_KAFKA__INSTANCE", "worker-3")
+    monkeypatch.setenv("STREAM_AL_KAFKA__TOPICS__PREFIX", "fraud-")
+    kafka = config_of(tmp_path, "").kafka
+    assert kafka is not None
+    assert (kafka.bootstrap, kafka.instance) == ("broker:9092", "worker-3")
+    assert kafka.topics.name("dead_letters") == "fraud-dead-letters"
 
 
 @pytest.mark.parametrize(
