@@ -4,12 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test test-fast lint types format docs bench clean
+.PHONY: help demo demo-kafka test test-fast soak lint types format docs bench clean
 
 help:
 	@echo "make demo       install, then stream a real data set through the real pipeline (no server)"
+	@echo "make demo-kafka the same through Kafka topics and two worker processes; on KAFKA=host:port if given"
 	@echo "make test       install, then run all tests"
 	@echo "make test-fast  the tests that take seconds"
+	@echo "make soak       kill workers and brokers on Kafka for a good while"
 	@echo "make lint       ruff, formatting too"
 	@echo "make types      mypy --strict"
 	@echo "make docs       write docs/cli.md and docs/records.schema.json from the code"
@@ -26,11 +28,22 @@ $(INSTALLED): pyproject.toml
 demo: $(INSTALLED)
 	$(BIN)/stream-al demo
 
+# Without KAFKA=host:port a broker is started for it (Java, and Maven the first time) and stopped afterwards.
+demo-kafka: $(INSTALLED)
+ifdef KAFKA
+	$(BIN)/stream-al demo --kafka $(KAFKA)
+else
+	$(BIN)/python tests/kafka/with_broker.py --keep $(BIN)/stream-al demo --kafka {bootstrap}
+endif
+
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2
 
 test-fast: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+soak: $(INSTALLED)
+	STREAM_AL_SOAK=1 $(BIN)/python -m pytest tests/kafka/test_exactness.py tests/kafka/test_recovery.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

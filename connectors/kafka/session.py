@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
-from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
 from connectors.kafka import client
+from connectors.kafka.assignor import PerTopicAssignor
 from connectors.kafka.fold import Fold
 from connectors.kafka.matching import LabelLane, read_letters
 from connectors.kafka.outbox import Outbox, Topics
@@ -115,10 +115,11 @@ class Session:
                 group_id=kafka.group,
                 group_instance_id=kafka.instance,
                 session_timeout_ms=int(kafka.session_timeout * 1000),
-                heartbeat_interval_ms=int(kafka.session_timeout * 1000 / 10),
+                # Also how soon a member notices that another has come or gone.
+                heartbeat_interval_ms=min(1000, int(kafka.session_timeout * 1000 / 10)),
                 max_poll_interval_ms=300_000,
                 # An instance of its own: assignors keep state.
-                partition_assignment_strategy=[CooperativeStickyAssignor()],
+                partition_assignment_strategy=[PerTopicAssignor()],
             )
             for topic in (topics.events, topics.labels):
                 # Asked for before joining: a leader that does not know the topics yet hands out nothing of them.
