@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from kafka.structs import OffsetAndMetadata, TopicPartition
+from msgspec import MsgspecError
 
 from connectors.kafka.outbox import Outbox, Topics
 from connectors.kafka.wire import (
@@ -27,7 +28,7 @@ from stream_al.desk_rules import DeskRules
 from stream_al.errors import RecordError
 from stream_al.labels import STATUSES, LabelDesk, QueryState, Settled
 from stream_al.model import Model
-from stream_al.records import Example, Label, Query, parse_label
+from stream_al.records import Example, Label, parse_label
 
 
 class LabelLane:
@@ -107,10 +108,10 @@ class LabelLane:
                 self._found[event_id] = QueryState(
                     event_id, str(status), 0.0, 0, "", "[]", "[]", None, None, record.offset + 1
                 )
-        elif (state := _read(record)) is not None and (
+        elif (query := _read(record)) is not None and (
             header(record, VOTES) is not None or event_id not in self._found
         ):
-            self._found[event_id] = state
+            self._found[event_id] = _state(record, query)
 
     def take_over(self, answered: Iterable[QueryState]) -> None:
         """Open the desk with what was read; the log of examples must be folded as far as labels were taken."""
@@ -129,8 +130,7 @@ class LabelLane:
         if record.value is None:
             if desk.is_open(event_id) and header(record, STATUS) is None:
                 self._settled += desk.withdraw(event_id, "its query was deleted")
-        elif header(record, VOTES) is None and (state := _read(record)) is not None:
-            query = decode_query(state.query)
+        elif header(record, VOTES) is None and (query := _read(record)) is not None:
             self._settled += desk.advance(0, query.asked_at)
             if desk.is_open(event_id):
                 pass  # asked again while it is open: the first stands
@@ -264,26 +264,25 @@ def read_letters(committed: OffsetAndMetadata | None) -> int:
         return 0
 
 
-def _read(record: Any) -> QueryState | None:
-    """Return the state of an open query, as its record tells it; None when it is no query."""
-    from pydantic import ValidationError
-
+def _read(record: Any) -> QueryRow | None:
+    """Return the open query of a record; None when it is none. Only workers write here, so it was checked once."""
     try:
-        query = QueryRow.of(Query.model_validate_json(record.value))
-    except ValidationError:
+        return decode_query(record.value)
+    except (MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    votes = header(record, VOTES) or "[]"
-    abstained = header(record, ABSTAINED) or "[]"
-    clock = None if query.asked_at is None else query.asked_at.isoformat()
+
+
+def _state(record: Any, query: QueryRow) -> QueryState:
+    """Return an open query as a desk loads it, with the answers that wait for more."""
     return QueryState(
         query.event_id,
         "open",
         query.utility,
         record.offset,  # the order in which they were asked
         bytes(record.value).decode(),
-        votes,
-        abstained,
-        clock,
+        header(record, VOTES) or "[]",
+        header(record, ABSTAINED) or "[]",
+        None if query.asked_at is None else query.asked_at.isoformat(),
         None,
         None,
     )
