@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
-from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
+from kafka.structs import ConsumerGroupMetadata, MemberState, OffsetAndMetadata, TopicPartition
 
 from connectors.kafka import client
 from connectors.kafka.assignor import PerTopicAssignor
@@ -17,7 +17,7 @@ from connectors.kafka.fold import Fold
 from connectors.kafka.matching import LabelLane, read_letters
 from connectors.kafka.outbox import Outbox, Topics
 from connectors.kafka.scoring import EventLane
-from connectors.kafka.transactions import Call, RejectedError, Transactions
+from connectors.kafka.transactions import Call, LostError, RejectedError, Transactions
 from stream_al.config import Config, KafkaConfig
 from stream_al.desk_rules import DeskRules
 from stream_al.strategies import QueryStrategy
@@ -25,6 +25,8 @@ from stream_al.strategies import QueryStrategy
 _MOST_WAITING = 5000
 """Labels of a partition that are held while they cannot be taken."""
 _POLLED = 5000
+_RESTLESS = 60.0
+"""Seconds after which a rebalance that does not end is given up."""
 _UNEMPLOYED = 5.0
 """Seconds after which a member without a share knows that none will come."""
 
@@ -94,6 +96,8 @@ class Session:
         self._open: list[Callable[[], object]] = []
         self._began = time.monotonic()
         self._under_way = Outbox(topics)
+        self.refusal = ""
+        """Why the last batch was refused that was."""
         patience = kafka.transaction_timeout + 20.0
         try:
             self._transactions = Transactions(
@@ -102,6 +106,10 @@ class Session:
                     transactional_id=name,
                     transaction_timeout_ms=int(kafka.transaction_timeout * 1000),
                     max_block_ms=int(kafka.transaction_timeout * 1000) + 15_000,
+                    # Each transaction meets the end of the one before it, and waits so long to try again; the
+                    # records of a batch come at once, so there is nothing to linger for.
+                    retry_backoff_ms=20,
+                    linger_ms=0,
                 ),
                 patience,
             )
@@ -154,6 +162,15 @@ class Session:
         """
         fetched = self.group.poll(timeout_ms=int(wait * 1000), max_records=most)
         member = self.group.group_metadata()
+        began = time.monotonic()
+        while member.state is MemberState.REBALANCING:
+            # kafka-python 3.0.12 forgets a join that ends while nobody polls, and joins anew, which sets all others
+            # in motion again; and one whose reason has gone meanwhile it never looks at again, unless reminded.
+            if time.monotonic() - began > _RESTLESS:
+                raise LostError(f"the group has not come to rest in {_RESTLESS:.0f} seconds")
+            self.group._coordinator.request_rejoin()
+            fetched = self.group.poll(timeout_ms=1000, max_records=most)
+            member = self.group.group_metadata()
         if _identity(member) != self._synced or self._handover.given or self._share(member) != self._lanes():
             return None
         return fetched if self._lanes() else {}, member
@@ -282,7 +299,8 @@ class Session:
         out, self._under_way = self._under_way, Outbox(self._topics)
         try:
             self._transactions.finish()
-        except RejectedError:
+        except RejectedError as error:
+            self.refusal = str(error)
             for lane in self.events.values():
                 lane.roll_back()
                 self._rewind(lane)

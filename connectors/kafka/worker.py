@@ -27,6 +27,8 @@ _WAIT: Final = 0.05
 """Seconds to wait for a record before looking for examples, queries and the stop signal again."""
 _BATCH: Final = 4000
 """Events in one transaction at most, unless told: each costs its batch some 30 ms of waiting for the broker."""
+_MOVING: Final = 5
+"""So often a batch may be refused before it is worth telling."""
 _KINDS: Final = ("events", "predictions", "queries", "labels", "examples", "dead_letters")
 
 
@@ -80,6 +82,7 @@ class KafkaWorker:
         self._session: Session | None = None
         self._stalled: dict[TopicPartition, tuple[int, float]] = {}
         self._looked = 0.0
+        self._refused = 0
 
     # ── starting ─────────────────────────────────────────────────────────────────────────────────
 
@@ -159,8 +162,13 @@ class KafkaWorker:
         """Wait for the batch under way; False when it was refused, and all that was done since is void."""
         out = session.settle()
         if out is None:
+            self._refused += 1
+            if self._refused >= _MOVING:  # one or two are what a rebalance brings
+                self._tell(f"a batch was refused {self._refused} times: {session.refusal}")
+                time.sleep(min(0.1 * self._refused, 5.0))
             return False
         if out.offsets:
+            self._refused = 0
             self._note(out)
         return True
 

@@ -1,10 +1,9 @@
-"""How `stream-al demo --kafka` stands, and what came of it."""
+"""How `stream-al demo --kafka` stands, while it runs."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
@@ -66,30 +65,3 @@ class Board:
         table.add_row(bar, *(Text(value, style="bold") for value in self._standing.values()))
         content = Group(Text(self._note or "two worker processes, one group", style="dim"), Text(), table)
         return Panel(content, title="stream-al demo on Kafka", padding=(1, 2))
-
-
-def result_table(found: dict[str, Any]) -> Table:
-    """Return what came of it, from the content of ``--json``."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_header=False)
-    table.add_column(style="bold")
-    table.add_column(justify="right")
-    table.add_column(style="dim")
-    shares = ", ".join(f"{name} {count:,}" for name, count in found["predictions_by_worker"].items())
-    odd = f"{found['labels_given_twice']:,} given twice, {found['labels_misplaced']:,} in a wrong partition"
-    letters = ", ".join(f"{count:,} {name.partition(':')[2]}" for name, count in found["dead_letters"].items())
-    same = "the same in both workers and of the log, folded in one go"
-    table.add_row("events", f"{found['events']:,}", "without their true classes")
-    table.add_row("predictions", f"{found['predictions']:,}", shares)
-    table.add_row("asked", f"{found['asked']:,}", f"{found['asked_share']:.1%} of the events")
-    table.add_row("labels", f"{found['labels']:,}", odd)
-    table.add_row("examples", f"{found['examples']:,}", "learned, each once")
-    table.add_row("dead letters", f"{sum(found['dead_letters'].values()):,}", letters)
-    table.add_row("accuracy", f"{found['accuracy']:.1%}", "of all answers, each given before its label was known")
-    table.add_row("", f"{found['last_tenth']:.1%}", "of the last tenth")
-    digests = ", ".join(f"{name} {digest}" for name, digest in found["digest_by_worker"].items())
-    table.add_row("digest", found["digest"][:12], same if found["digests_equal"] else f"but {digests}")
-    style = "red" if found["differences"] else "green"
-    verified = Text(f"{found['differences']:,} differences", style=style)
-    table.add_row("verify", verified, "between all that is on the topics and all of it run again")
-    table.add_row("took", f"{found['seconds']:.1f} s", "starting the workers and verifying included")
-    return table

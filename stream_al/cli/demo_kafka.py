@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
@@ -18,8 +18,6 @@ from rich.console import Console
 
 from stream_al.errors import BrokerError, ConfigError
 from stream_al.replay.contenders import default_cold_start
-from stream_al.replay.demo_runs import MODEL
-from stream_al.replay.outcome import Outcome
 from stream_al.replay.run import lateness
 from stream_al.replay.stream import LabelledStream
 
@@ -88,6 +86,7 @@ def demo_on_kafka(
     from connectors.kafka.topics import create
     from connectors.kafka.verify import verify
     from stream_al.cli.demo_board import Board
+    from stream_al.cli.demo_result import result_of, show_result
     from stream_al.cli.demo_traffic import Traffic
     from stream_al.cli.demo_workers import WorkerGroup
 
@@ -97,7 +96,9 @@ def demo_on_kafka(
     assert config.kafka is not None
     began = time.monotonic()
     create(config)
-    heading = f"{stream.name} · {len(stream.rows):,} events · labels arrive {lateness(delay, jitter)}, simulated"
+    heading = (
+        f"{stream.name} · {len(stream.rows):,} events · labels arrive {lateness(delay, jitter)}, simulated"
+    )
     ahead = max(1, len(stream.rows) // _UNDER_WAY)
     with _ended_in_order(), WorkerGroup(path, _WORKERS) as workers:
         with (
@@ -114,7 +115,7 @@ def demo_on_kafka(
         verdict = verify(config, str(path))
         _read_on(said, workers, verdict)
         notes = workers.notes()
-    found = _found(traffic, said, verdict, stream) | {
+    found = result_of(traffic, said, verdict, stream) | {
         "seconds": time.monotonic() - began,
         "notes": notes,
         "budget": budget,
@@ -125,7 +126,7 @@ def demo_on_kafka(
     if as_json:
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
     else:
-        _show(found, stream, config.kafka.bootstrap)
+        show_result(found, stream, config.kafka)
     if found["differences"] or not found["digests_equal"]:
         raise typer.Exit(1)
 
@@ -149,7 +150,7 @@ def _configured(bootstrap: str, path: Path, budget: float, events: int) -> Confi
     return config
 
 
-@contextmanager
+@contextlib.contextmanager
 def _ended_in_order() -> Iterator[None]:
     """Let a SIGTERM, or a terminal that is closed, end the demo as a Ctrl-C does: nothing is left behind."""
 
@@ -166,6 +167,8 @@ def _ended_in_order() -> Iterator[None]:
 
 def _wait_for_share(config: Config, workers: WorkerGroup) -> None:
     """Wait until every worker has partitions, so that all of them take part from the first event on."""
+    from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError
+
     from connectors.kafka import client
     from connectors.kafka.connection import reaching
 
@@ -175,8 +178,11 @@ def _wait_for_share(config: Config, workers: WorkerGroup) -> None:
     with reaching(kafka, "looking at the group"), client.admin(kafka) as admin:
         while time.monotonic() < deadline:
             workers.check()
-            group = admin.describe_groups([kafka.group])[kafka.group]
-            shares = [m["member_assignment"] for m in group["members"]]
+            group: dict[str, Any] = {"members": [], "group_state": ""}
+            # On a broker that never had a group the topic of the offsets is made first.
+            with contextlib.suppress(CoordinatorNotAvailableError, CoordinatorLoadInProgressError):
+                group = admin.describe_groups([kafka.group])[kafka.group]
+            shares = [member["member_assignment"] for member in group["members"]]
             busy = sum(bool(share and share["assigned_partitions"]) for share in shares)
             if group["group_state"] == "Stable" and busy == len(_WORKERS):
                 return
@@ -208,62 +214,3 @@ def _read_on(said: dict[str, dict[str, Any]], workers: WorkerGroup, verdict: Ver
     for worker in workers.workers:
         if said[worker.name]["examples"] < verdict.examples:
             said[worker.name]["digest"] = worker.read_on()["digest"]
-
-
-def _found(
-    traffic: Traffic, said: dict[str, dict[str, Any]], verdict: Verdict, stream: LabelledStream
-) -> dict[str, Any]:
-    lines = [traffic.lines[str(row.id)] for row in stream.rows if str(row.id) in traffic.lines]
-    truths = [truth for event_id, truth in traffic.truths.items() if event_id in traffic.lines]
-    outcome = Outcome.measure("margin", "asked by margin", lines, truths, traffic.examples)
-    digests = {name: summary["digest"] for name, summary in said.items()}
-    oracle = traffic.oracle
-    return {
-        "events": traffic.fed,
-        "predictions": traffic.predictions,
-        "predictions_by_worker": {name: summary["events"] for name, summary in said.items()},
-        "asked": outcome.labels,
-        "asked_share": outcome.share,
-        "labels": oracle.sent,
-        "labels_given_twice": oracle.sent_twice,
-        "labels_misplaced": oracle.sent_misplaced,
-        "examples": traffic.examples,
-        "dead_letters": dict(traffic.letters),
-        "accuracy": outcome.accuracy,
-        "last_tenth": outcome.last_tenth,
-        "digest": verdict.digest,
-        "digest_by_worker": digests,
-        "digests_equal": set(digests.values()) == {verdict.digest},
-        "differences": len(verdict.differences) + verdict.more,
-        "first_differences": verdict.differences,
-    }
-
-
-def _show(found: dict[str, Any], stream: LabelledStream, bootstrap: str) -> None:
-    from stream_al.cli.demo_board import result_table
-
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(
-        f"\n{stream.name} · {found['events']:,} events · {len(stream.classes)} classes", style="bold", markup=False
-    )
-    settings = {
-        "model": MODEL,
-        "budget": f"{found['budget']:.4g} of the events, asked by margin",
-        "labels arrive": f"{found['labels_arrive']}; the person who answers is simulated",
-        "pipeline": f"topics {found['prefix']}* on {bootstrap}, {_PARTITIONS} partitions, {len(_WORKERS)} worker processes",
-    }
-    for name, value in settings.items():
-        console.print(f"  {name}: {value}", style="dim", markup=False)
-    console.print(result_table(found))
-    for difference in found["first_differences"]:
-        console.print(difference, style="red", markup=False)
-    for note in found["notes"]:
-        console.print(f"note: {note}", style="yellow", markup=False)
-    topic = f"kcat -b {bootstrap} -q -C -e -X isolation.level=read_committed -t {found['prefix']}"
-    typer.echo(f"answers         {topic}predictions")
-    typer.echo(f"what it learned {topic}examples -f '%o %k %s\\n'")
-    typer.echo(f"open queries    {topic}queries -f '%k %S\\n'   (-1: closed)")
-    typer.echo(f"is it all true? stream-al verify {found['config']}")
-    typer.echo(
-        f"remove it       kafka-topics.sh --bootstrap-server {bootstrap} --delete --topic '{found['prefix']}.*'"
-    )

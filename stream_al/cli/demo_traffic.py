@@ -15,7 +15,6 @@ from connectors.kafka.connection import reaching
 from connectors.kafka.oracle import TopicOracle
 from stream_al.codec import EventRow, encode_json
 from stream_al.config import KafkaConfig
-from stream_al.records import ClassLabel
 from stream_al.replay.stream import LabelledStream, truth_of
 
 _WAIT_MS: Final = 20
@@ -46,7 +45,14 @@ class Traffic:
     """
 
     def __init__(
-        self, config: KafkaConfig, stream: LabelledStream, *, delay: int, jitter: int, ahead: int, speed: float
+        self,
+        config: KafkaConfig,
+        stream: LabelledStream,
+        *,
+        delay: int,
+        jitter: int,
+        ahead: int,
+        speed: float,
     ) -> None:
         self.total = len(stream.rows)
         self.fed = self.asked = self.right = self.examples = 0
@@ -57,7 +63,7 @@ class Traffic:
         """Dead letters, by where they are from and why: ``labels:duplicate``."""
         self._rows, self._config = stream.rows, config
         self._ahead, self._speed = ahead, speed
-        self._began = time.monotonic()
+        self._began: float | None = None
         self.truths = {str(row.id): truth_of(row) for row in stream.rows}
         self._topics = {config.topics.name(kind): kind for kind in _READ}
         self.oracle = TopicOracle(
@@ -87,7 +93,6 @@ class Traffic:
             raise
 
     def __enter__(self) -> Self:
-        self._began = time.monotonic()
         return self
 
     def __exit__(
@@ -114,11 +119,15 @@ class Traffic:
 
     def _may_feed(self) -> bool:
         under_way = self.fed - self.predictions - self._lost("events")
-        slow = self._speed and self.fed > (time.monotonic() - self._began) * self._speed
-        return under_way < self._ahead and self._unused < _UNUSED and not slow
+        now = time.monotonic()
+        self._began = self._began or now
+        too_fast = self._speed and self.fed > (now - self._began) * self._speed
+        return under_way < self._ahead and self._unused < _UNUSED and not too_fast
 
     def _feed(self, row: EventRow) -> None:
-        event = EventRow(row.features, row.id, row.timestamp, row.key, row.display)  # what is more is the truth
+        event = EventRow(
+            row.features, row.id, row.timestamp, row.key, row.display
+        )  # what is more is the truth
         self._producer.send(self._config.topics.name("events"), encode_json(event), str(row.id).encode())
         self.fed += 1
 

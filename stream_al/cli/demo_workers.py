@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -36,7 +37,17 @@ class WorkerProcess:
         self._process = self._start("stopped")
 
     def _start(self, until: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "stream_al", "run", str(self._config), "--until", until, "--quiet", "--json"]
+        command = [
+            sys.executable,
+            "-m",
+            "stream_al",
+            "run",
+            str(self._config),
+            "--until",
+            until,
+            "--quiet",
+            "--json",
+        ]
         environment = os.environ | {"STREAM_AL_KAFKA__INSTANCE": self.name, "NO_COLOR": "1"}
         with self._summary.open("wb") as out, self.log.open("ab") as log:
             return subprocess.Popen(
@@ -142,5 +153,9 @@ class WorkerGroup:
         return {worker.name: worker.summary() for worker in self.workers}
 
     def notes(self) -> list[str]:
-        """Return what they told on the way, with their names."""
-        return [f"{worker.name}: {line}" for worker in self.workers for line in worker.notes()]
+        """Return what they told on the way, with their names; what one repeats is told once, with the number."""
+        told = Counter((worker.name, line) for worker in self.workers for line in worker.notes())
+        return [
+            f"{name}: {line}" + (f" ({count:,} times)" if count > 1 else "")
+            for (name, line), count in told.items()
+        ]

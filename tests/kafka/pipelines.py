@@ -37,7 +37,8 @@ checkpoint_every = 100
 budget = {budget}
 [labels]
 quorum = {quorum}
-max_open = 100000
+max_open = {max_open}
+{rules}
 [run]
 batch_size = {batch}
 [kafka]
@@ -77,6 +78,8 @@ class Pipeline:
         partitions: int = 6,
         budget: float = 0.05,
         quorum: int = 1,
+        max_open: int = 100_000,
+        rules: str = "",
         batch: int = 300,
         session: float = 6.0,
     ) -> None:
@@ -90,6 +93,8 @@ class Pipeline:
                 partitions=partitions,
                 budget=budget,
                 quorum=quorum,
+                max_open=max_open,
+                rules=rules,
                 batch=batch,
                 session=session,
             )

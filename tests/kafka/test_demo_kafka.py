@@ -267,6 +267,7 @@ def test_it_runs_on_a_fresh_broker_that_is_started_for_it(can_start: None, tmp_p
     found = json.loads(run.stdout)
     assert (found["predictions"], found["differences"], found["digests_equal"]) == (2310, 0, True)
     assert sum(found["predictions_by_worker"].values()) == 2310
+    assert min(found["predictions_by_worker"].values()) > 500
     assert processes_with(str(tmp_path)) == []
 
 

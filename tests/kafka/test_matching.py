@@ -15,7 +15,7 @@ from pipelines import Pipeline, rows, until
 from connectors.kafka import client
 from connectors.kafka.fold import read_example
 from connectors.kafka.verify import verify
-from connectors.kafka.wire import EVENT, FORWARDED, LABELS, PLACE, header, partition_of
+from connectors.kafka.wire import EVENT, FORWARDED, LABELS, PLACE, STATUS, header, partition_of
 from connectors.kafka.worker import KafkaWorker
 from stream_al.codec import QueryRow
 
@@ -246,3 +246,67 @@ def test_an_event_asked_about_twice_is_learned_once(make: Callable[..., Pipeline
         assert inside.worker.open == 0
     assert len(pipeline.read("queries")) >= 3
     assert verify(pipeline.config).differences == []
+
+
+def closings(pipeline: Pipeline) -> dict[str, str | None]:
+    return {
+        bytes(record.key).decode(): header(record, STATUS)
+        for record in pipeline.read("queries")
+        if record.value is None
+    }
+
+
+def test_queries_expire_by_the_time_of_those_after_them_and_their_labels_are_late(
+    make: Callable[..., Pipeline],
+) -> None:
+    pipeline = make(rules='expire_after = "1h"', quorum=2, partitions=1)
+    now = int(time.time()) * 1000
+
+    def event(event_id: str, moment: int) -> None:
+        value = json.dumps({"id": event_id, "features": {"x": 1.0}}).encode()
+        pipeline.producer.send(pipeline.topic("events"), value, timestamp_ms=moment)
+        pipeline.producer.flush()
+
+    event("e0", now - 7_200_000)
+    with Inside(pipeline) as inside:
+        inside.until(lambda: inside.worker.open == 1, "the query is open")
+        pipeline.answer("e0", "in")
+        pipeline.producer.flush()
+        inside.until(lambda: inside.worker.progress.labels == 1, "one has answered")
+        inside.worker.settle()
+    event("e1", now)
+    for _ in range(2):  # also a worker that only reads of it tells what it was
+        with Inside(pipeline) as inside:
+            inside.until(lambda: inside.worker.ready, "the worker has its share")
+            inside.until(lambda: inside.worker.open == 1, "one query is open")
+            inside.until(lambda: "e0" in closings(pipeline), "the other one has expired")
+            pipeline.answer("e0", "in", annotator="bob")
+            pipeline.producer.flush()
+            inside.until(lambda: inside.worker.progress.labels >= 1, "its label is taken")
+            inside.worker.settle()
+    assert closings(pipeline) == {"e0": "expired"}
+    assert sorted(letters(pipeline).values()) == ["expired", "late", "late"]
+    assert verify(pipeline.config).differences == []
+
+
+def test_no_more_queries_are_open_than_allowed(make: Callable[..., Pipeline]) -> None:
+    pipeline = make(max_open=3, partitions=1)
+    pipeline.feed(rows(8))
+    with Inside(pipeline) as inside:
+        inside.until(lambda: len(closings(pipeline)) == 5, "what is too much is withdrawn")
+        assert inside.worker.open == 3
+    assert set(closings(pipeline).values()) == {"withdrawn"}
+
+
+def test_a_query_that_somebody_deletes_is_closed(make: Callable[..., Pipeline]) -> None:
+    pipeline = make(partitions=1)
+    pipeline.feed(rows(1))
+    with Inside(pipeline) as inside:
+        inside.until(lambda: inside.worker.open == 1, "the query is open")
+        pipeline.producer.send(pipeline.topic("queries"), key=b"e0", partition=0).get(10)
+        inside.until(lambda: inside.worker.open == 0, "it is closed")
+        pipeline.answer("e0", "in")
+        pipeline.producer.flush()
+        inside.until(lambda: inside.worker.progress.labels == 1, "its label is taken")
+        inside.worker.settle()
+    assert list(letters(pipeline).values()) == ["late"]
