@@ -16,6 +16,7 @@ except ImportError:  # pragma: no cover - depends on how it was installed
 
 from stream_al.cli.demo import demo_command
 from stream_al.cli.init import init_command
+from stream_al.cli.oracle import oracle_command
 from stream_al.cli.replay import replay_command
 from stream_al.cli.run import run_command
 from stream_al.cli.status import status_command, verify_command
@@ -85,6 +86,7 @@ app.command("label")(label_command)
 app.command("status")(status_command)
 app.command("replay")(replay_command)
 app.command("verify")(verify_command)
+app.command("oracle")(oracle_command)
 app.add_typer(topics_app)
 
 

@@ -12,9 +12,10 @@ import pytest
 from streams import learner, rows
 
 from connectors.memory import MemoryEvents, MemorySink
-from connectors.sqlite import SqliteLabels, SqliteStore, Verdict, verify
+from connectors.sqlite import SqliteLabels, SqliteStore, verify
 from stream_al import DeadLetter, DeskRules
 from stream_al.runtime import Worker
+from stream_al.verdict import Verdict
 
 RULES = DeskRules(quorum=2, max_answers=3, expire_after_events=60, remember=30)
 EVENTS: list[Any] = list(rows(150, twice=11))
