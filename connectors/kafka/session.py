@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
+from kafka import errors
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.structs import ConsumerGroupMetadata, MemberState, OffsetAndMetadata, TopicPartition
 
@@ -25,6 +26,7 @@ from stream_al.strategies import QueryStrategy
 _MOST_WAITING = 5000
 """Labels of a partition that are held while they cannot be taken."""
 _POLLED = 5000
+_PATIENCE_MS = 30_000
 _RESTLESS = 60.0
 """Seconds after which a rebalance that does not end is given up."""
 _UNEMPLOYED = 5.0
@@ -214,7 +216,14 @@ class Session:
         """Take a partition over, or go on with it where it was left, if nobody else had it meanwhile."""
         lane: Lane | None = self.events.get(partition) or self.labels.get(partition)
         # Waits for the transactions of whoever had it before: they decide where it goes on.
-        committed = self.group.committed(partition, metadata=True, timeout_ms=30_000)
+        try:
+            committed = self.group.committed(partition, metadata=True, timeout_ms=_PATIENCE_MS)
+        except errors.KafkaTimeoutError:
+            raise LostError(
+                f"{partition.topic}:{partition.partition}: its offset could not be read for {_PATIENCE_MS // 1000} "
+                "seconds: the transaction of a worker that had it is still open; if that does not end by itself, "
+                "kafka-transactions.sh find-hanging and abort end it"
+            ) from None
         if lane is None or anew or (committed is not None and committed.offset != lane.next):
             beginning = 0
             if committed is None:

@@ -99,7 +99,7 @@ PROPERTIES = {
     # Tests kill consumers and producers, and wait for the broker to notice.
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
-    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "3000",
     # A killed broker is let back in only when its former session has run out (9 s by default).
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
