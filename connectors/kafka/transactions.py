@@ -101,20 +101,9 @@ class Transactions:
     ) -> None:
         producer = self._producer
         producer.begin_transaction()
-        # `send` costs more than all that is done about an event. So it is called for the first record of each
-        # partition, which makes the partition part of the transaction; the others go where it would put them.
-        append, wake = producer._accumulator.append, producer._sender.wakeup
-        begun: set[TopicPartition] = set()
+        send = producer.send
         for topic, partition, key, value, headers, timestamp_ms in messages:
-            target = TopicPartition(topic, partition)
-            if target in begun:
-                _, is_full, is_new, _ = append(target, timestamp_ms, key, value, headers)
-                if is_full or is_new:
-                    wake()
-            else:
-                producer.send(topic, value, key, headers, partition, timestamp_ms)
-                if partition is not None:
-                    begun.add(target)
+            send(topic, value, key, headers, partition, timestamp_ms)
         producer.send_offsets_to_transaction(dict(offsets), member)
         producer.commit_transaction()
 
