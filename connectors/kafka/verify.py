@@ -247,9 +247,10 @@ class _Verification:
     def _labels(self, examples: Sequence[Any], letters: dict[str, list[Any]], queries: Sequence[Any]) -> None:
         """See that every label has one outcome, and every example follows from its query and its labels."""
         topics = self._topics
-        records = self._below_committed(self._read(topics.labels, topics.query_partitions))
+        everything = self._read(topics.labels, topics.query_partitions)
+        records = self._below_committed(everything)
         originals = {place(record): record for record in records if header(record, FORWARDED) is None}
-        passed_on = Counter(header(r, FORWARDED) for r in self._read(topics.labels, topics.query_partitions))
+        passed_on = Counter(header(record, FORWARDED) for record in everything)
         arrived = {header(record, FORWARDED) for record in records}
         outcomes: Counter[str] = Counter()
         for where, buried in letters.items():
