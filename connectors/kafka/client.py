@@ -133,6 +133,19 @@ def producer(config: KafkaConfig, **overrides: Any) -> KafkaProducer:
     return connected(KafkaProducer, config, common(config) | settings | overrides)
 
 
+def transactional_producer(config: KafkaConfig, name: str, **overrides: Any) -> KafkaProducer:
+    """Return a `producer` of transactions that fail as a whole.
+
+    kafka-python 3.0.12 answers some errors of a record (as of one that comes when the broker has ended the transaction
+    already) by beginning a new epoch, which aborts what was sent, and goes on with the rest as if nothing had
+    happened (KIP-360 leaves that to idempotent producers without transactions). Where it believes that the broker
+    knows no epochs it lets the transaction fail, which is what is wanted.
+    """
+    made = producer(config, transactional_id=name, **overrides)
+    made._transaction_manager._supports_epoch_bump = lambda: False
+    return made
+
+
 def admin(config: KafkaConfig, **overrides: Any) -> KafkaAdminClient:
     """Return a client that can look at topics and make them.
 

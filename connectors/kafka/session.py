@@ -103,9 +103,9 @@ class Session:
         patience = kafka.transaction_timeout + 20.0
         try:
             self._transactions = Transactions(
-                lambda: client.producer(
+                lambda: client.transactional_producer(
                     kafka,
-                    transactional_id=name,
+                    name,
                     transaction_timeout_ms=int(kafka.transaction_timeout * 1000),
                     max_block_ms=int(kafka.transaction_timeout * 1000) + 15_000,
                     # Each transaction meets the end of the one before it, and waits so long to try again; the

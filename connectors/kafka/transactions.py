@@ -14,6 +14,9 @@ from connectors.kafka.wire import Message
 
 _T = TypeVar("_T")
 
+_ABORTED = (errors.CommitFailedError, errors.TransactionAbortedError)
+"""What a commit says that has not come to asking for it."""
+
 
 class RejectedError(Exception):
     """The transaction was aborted: this worker's share has changed meanwhile. Nothing of it is visible."""
@@ -102,10 +105,22 @@ class Transactions:
         producer = self._producer
         producer.begin_transaction()
         send = producer.send
-        for topic, partition, key, value, headers, timestamp_ms in messages:
+        sent = [
             send(topic, value, key, headers, partition, timestamp_ms)
+            for topic, partition, key, value, headers, timestamp_ms in messages
+        ]
         producer.send_offsets_to_transaction(dict(offsets), member)
-        producer.commit_transaction()
+        # kafka-python 3.0.12 commits what is left of a transaction of which it had to give records up.
+        producer.flush(self._patience)
+        for future in sent:
+            if future.failed():
+                raise future.exception
+        try:
+            producer.commit_transaction()
+        except _ABORTED:
+            raise
+        except errors.KafkaError as error:  # it may have been committed all the same
+            raise LostError(f"{type(error).__name__}: {error}") from error
 
     def close(self) -> None:
         """Give the producer up; an open transaction is aborted by the broker, or by the next with its name."""

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -255,8 +255,11 @@ class Oracle(threading.Thread):
         heard = time.monotonic()
         while not self._stopped.is_set():
             if time.monotonic() - heard > 10:  # a consumer that stopped, as they sometimes do: begin anew
-                consumer.close()
-                consumer, heard = pipeline.follow("queries"), time.monotonic()
+                with suppress(BrokerError, KafkaError):  # unless the broker is down just now
+                    fresh = pipeline.follow("queries")
+                    consumer.close()
+                    consumer = fresh
+                heard = time.monotonic()
             for records in consumer.poll(50, 1000).values():
                 for record in records:
                     heard = time.monotonic()
