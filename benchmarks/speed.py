@@ -35,6 +35,7 @@ from stream_al.codec import EventRow, QueryRow, decode_events, encode_json, enco
 from stream_al.ports import EventSource, LabelledRow, LabelSource
 from stream_al.records import Example
 from stream_al.replay.oracle import SimulatedOracle
+from stream_al.replay.people import Crowd
 from stream_al.runtime import Worker, tune_collector
 from stream_al.runtime.worker import RUN
 
@@ -52,7 +53,7 @@ class People(SimulatedOracle):
     """Answers 500 to 1,000 events later. The events bring no truth, as in production: they know it."""
 
     def __init__(self, rows: list[LabelledRow]) -> None:
-        super().__init__(delay=500, jitter=500)
+        super().__init__(Crowd.one(500, 500))
         self._known = {str(row.id): row for row in rows}
 
     def asked(self, query: QueryRow, event: EventRow, number: int) -> None:

@@ -270,6 +270,9 @@ class LabelDesk:
     def _agreed(self, held: _Open) -> ClassLabel | None:
         if len(held.votes) < self.rules.quorum:
             return None
+        if len(held.votes) == 1:
+            (only,) = held.votes.values()
+            return only.label.label
         counts = Counter((type(v.label.label).__name__, v.label.label) for v in held.votes.values())
         (first, most), *others = counts.most_common(2)
         enough = {
@@ -300,15 +303,16 @@ class LabelDesk:
             else:
                 settled.append(_settle(vote, "outvoted", f"the others agreed on {agreed!r}"))
         self._closings += 1
-        state = self._state(event_id, held, status, example, self._closings)
+        utility, asked, clock = held.query.utility, held.query.event_number, _iso(held.clock)
+        state = QueryState(event_id, status, utility, asked, "", "", "", clock, example, self._closings)
         answers = {
             name: vote.label.label for name, vote in held.votes.items() if vote.label.label is not None
         }
-        self._closed[event_id] = _Closed(state._replace(query="", votes="", abstained=""), answers)
+        self._closed[event_id] = _Closed(state, answers)
         if len(self._closed) > self.rules.remember:
             del self._closed[next(iter(self._closed))]
         if self.keep_changes:
-            self._changed[event_id] = state
+            self._changed[event_id] = self._state(event_id, held, status, example, self._closings)
         return settled
 
     def _find_least(self) -> str:
@@ -331,7 +335,7 @@ class LabelDesk:
             held.line,
             json.dumps(votes) if votes else "[]",
             json.dumps(held.abstained) if held.abstained else "[]",
-            None if held.clock is None else held.clock.isoformat(),
+            _iso(held.clock),
             example,
             closed,
         )
@@ -349,7 +353,7 @@ class LabelDesk:
     @property
     def clock(self) -> str | None:
         """The newest event timestamp seen, ISO-8601; only kept while queries expire by time."""
-        return None if self._clock is None else self._clock.isoformat()
+        return _iso(self._clock)
 
     def dump(self) -> Iterator[QueryState]:
         """Yield every query, the open ones in the order they were asked, then the closed in theirs."""
@@ -405,6 +409,10 @@ def _example(held: _Open, agreed: ClassLabel) -> Example:
         asked_at=query.asked_at,
         labelled_at=max(times, default=None),
     )
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()
 
 
 def _named(example: int | None) -> str:

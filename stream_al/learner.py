@@ -130,11 +130,21 @@ class ActiveLearner:
         prediction = Prediction.model_validate({name: getattr(row, name) for name in row.__struct_fields__})
         return Processed(prediction, None if query is None else query.public(), settled)
 
-    def answer(self, rows: Sequence[EventRow]) -> tuple[list[PredictionRow], list[Incident]]:
+    def answer(
+        self, rows: Sequence[EventRow], *, until_asked: bool = False
+    ) -> tuple[list[PredictionRow], list[Incident]]:
         """Do what `process` does, for validated rows between which no label comes; the path of every event.
 
         Each step is done for all rows before the next one, which halves what the steps cost: the processor
         is then at home in each of them.
+
+        Parameters
+        ----------
+        rows
+            The events.
+        until_asked
+            Stop after the first that is asked about, as its label may come before the next; the last incident
+            then says where that was.
 
         Returns
         -------
@@ -142,8 +152,13 @@ class ActiveLearner:
             A prediction for every row that could be scored, in order, and an `Incident` for every row that
             wants more than its prediction written down.
         """
-        scored = self.model.score_all([row.features for row in rows])
-        drawn = self._draw.all([row.id for row in rows])  # type: ignore[misc]  # a validated row has the text
+        scored: Iterable[Scores | RecordError]
+        if until_asked:  # how far it goes will be seen
+            scored = map(self.model.scorer(), (row.features for row in rows))
+            drawn: Iterable[float] = (self._draw(row.id) for row in rows)  # type: ignore[arg-type]
+        else:
+            scored = self.model.score_all([row.features for row in rows])
+            drawn = self._draw.all([row.id for row in rows])  # type: ignore[misc]  # a validated row has the text
         decide, desk = self.strategy.decide, self.desk
         blocks, expires = desk.blocks, desk.expires
         predictions: list[PredictionRow] = []
@@ -179,6 +194,8 @@ class ActiveLearner:
                     reason,
                 )
             )
+            if ask and until_asked:
+                break
         return predictions, incidents
 
     def _incident(

@@ -6,7 +6,7 @@ import json
 import math
 import platform
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -130,14 +130,19 @@ class Model:
 
     def score_all(self, events: Iterable[dict[str, FeatureValue]]) -> list[Scores | RecordError]:
         """Return what `score` would return for each of these, or raise; the path of every event."""
+        return list(map(self.scorer(), events))
+
+    def scorer(self) -> Callable[[dict[str, FeatureValue]], Scores | RecordError]:
+        """Return what scores an event as `score_all` does; it is good until the model learns."""
         template, width, version = self._template, len(self._names), self.version
         transforms, predict = self._transforms, self._predict
         if not self._classes:
-            return [Scores({}, None, 0.0, 0.0, version, 0) for _ in events]
+            empty = Scores({}, None, 0.0, 0.0, version, 0)
+            return lambda features: empty
         # Two classes are the usual case, so spelled out. With more, no answer is of these two.
         first, second, mine, theirs = self._two or (None, None, None, None)
-        found: list[Scores | RecordError] = []
-        for features in events:
+
+        def score(features: dict[str, FeatureValue]) -> Scores | RecordError:
             try:
                 known = template | features  # in the order of the template
                 if len(known) != width or len(features) != width:
@@ -154,18 +159,17 @@ class Model:
                 ):
                     answer = {first: one, second: other}
                     if 0.0 <= other <= one <= 1.0:
-                        found.append(Scores(answer, first, one, one - other, version, 2))
-                        continue
+                        return Scores(answer, first, one, one - other, version, 2)
                     if 0.0 <= one < other <= 1.0:
-                        found.append(Scores(answer, second, other, other - one, version, 2))
-                        continue
+                        return Scores(answer, second, other, other - one, version, 2)
                     answer = {mine: one, theirs: other}
-                found.append(self._ranked(self._by_class(answer)))
+                return self._ranked(self._by_class(answer))
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as error:  # a panic in River's Rust is no Exception
-                found.append(_cannot_score(error))
-        return found
+                return _cannot_score(error)
+
+        return score
 
     def _canonical(self, features: Features) -> dict[str, FeatureValue]:
         """Return the features that a learned example had, in sorted order; count the others."""

@@ -12,6 +12,7 @@ from stream_al.codec import EventRow
 from stream_al.ports import NEVER, LabelledRow
 from stream_al.records import Query, parse_label
 from stream_al.replay.oracle import SimulatedOracle
+from stream_al.replay.people import Crowd
 
 
 def query(event_id: str) -> Query:
@@ -33,13 +34,13 @@ def ask_all(oracle: SimulatedOracle, count: int, start: int = 1) -> list[tuple[i
 
 
 def test_without_delay_the_answer_comes_before_the_next_event() -> None:
-    oracle = SimulatedOracle(delay=0)
+    oracle = SimulatedOracle(Crowd.one(0))
     assert ask_all(oracle, 4) == [(1, "e1"), (2, "e2"), (3, "e3"), (4, "e4")]
     assert oracle.due == NEVER
 
 
 def test_an_answer_comes_so_many_events_later_and_not_before() -> None:
-    oracle = SimulatedOracle(delay=3)
+    oracle = SimulatedOracle(Crowd.one(3))
     oracle.asked(query("e"), row("e", "x"), 10)
     assert oracle.due == 13
     assert not oracle.poll(12)
@@ -67,7 +68,7 @@ def test_nobody_answers_what_nobody_knows() -> None:
 
 
 def test_jitter_brings_answers_out_of_order_within_its_bounds() -> None:
-    oracle = SimulatedOracle(delay=2, jitter=10)
+    oracle = SimulatedOracle(Crowd.one(2, 10))
     answered = ask_all(oracle, 400)
     delays = [number - int(event_id[1:]) for number, event_id in answered]
     order = [int(event_id[1:]) for _, event_id in answered]
@@ -77,7 +78,7 @@ def test_jitter_brings_answers_out_of_order_within_its_bounds() -> None:
 
 
 def test_two_runs_give_the_same_answers_at_the_same_time_and_another_key_does_not() -> None:
-    one, two, other = (ask_all(SimulatedOracle(1, 9, key), 200) for key in ("k", "k", "l"))
+    one, two, other = (ask_all(SimulatedOracle(Crowd.one(1, 9), key), 200) for key in ("k", "k", "l"))
     assert one == two
     assert one != other
 
@@ -87,10 +88,10 @@ def test_two_runs_give_the_same_answers_at_the_same_time_and_another_key_does_no
 def test_an_oracle_put_to_a_position_goes_on_as_the_other(
     delay: int, jitter: int, before: int, after: int
 ) -> None:
-    oracle = SimulatedOracle(delay, jitter)
+    oracle = SimulatedOracle(Crowd.one(delay, jitter))
     ask_all(oracle, before)
     position = json.loads(json.dumps(oracle.position))
-    fresh = SimulatedOracle(delay, jitter)
+    fresh = SimulatedOracle(Crowd.one(delay, jitter))
     ask_all(fresh, 3)  # what it did before is gone
     fresh.seek(position)
     assert fresh.position == oracle.position
@@ -110,4 +111,4 @@ def test_an_oracle_put_to_the_beginning_has_nothing_to_say() -> None:
 @pytest.mark.parametrize(("delay", "jitter"), [(-1, 0), (0, -1)])
 def test_a_negative_delay_is_refused(delay: int, jitter: int) -> None:
     with pytest.raises(ValueError, match="must not be negative"):
-        SimulatedOracle(delay, jitter)
+        SimulatedOracle(Crowd.one(delay, jitter))

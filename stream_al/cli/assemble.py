@@ -17,6 +17,7 @@ from stream_al.errors import ConfigError
 from stream_al.learner import ActiveLearner
 from stream_al.ports import EventSource, LabelSource
 from stream_al.replay.oracle import SimulatedOracle
+from stream_al.replay.people import Crowd
 from stream_al.runtime.worker import Worker
 
 
@@ -94,7 +95,7 @@ def _labels(config: Config, store: SqliteStore) -> LabelSource:
             raise ConfigError(
                 '[labels] source = "simulated": set [events] label_column, where it finds the truth'
             )
-        return SimulatedOracle(labels.delay, labels.jitter, config.run.key)
+        return SimulatedOracle(Crowd.one(labels.delay, labels.jitter), config.run.key)
     return SqliteLabels(store)
 
 

@@ -69,10 +69,10 @@ def demo_command(
     from connectors.datasets import RiverEvents
     from stream_al.replay.comparison import Comparison
     from stream_al.replay.demo_runs import MODEL, RESULTS, demo_runs, prepared, write_configs
+    from stream_al.replay.people import Crowd
     from stream_al.replay.progress import show_comparison
     from stream_al.replay.race import Lane, RaceDisplay
     from stream_al.replay.report import require_extra, write_files
-    from stream_al.replay.run import lateness
     from stream_al.replay.stream import LabelledStream
 
     if kafka is None:
@@ -100,7 +100,7 @@ def demo_command(
             )
         return
     total = len(stream.rows)
-    heading = f"{_SOURCE} · {total:,} events · labels arrive {lateness(delay, jitter)}"
+    heading = f"{_SOURCE} · {total:,} events · labels arrive {Crowd.one(delay, jitter).sentence()}"
     runs = demo_runs(stream, budget, _KEY)
     lanes = [Lane(run.title) for run in runs]
     display = RaceDisplay(console, heading, lanes, total, quiet=quiet)
@@ -112,11 +112,11 @@ def demo_command(
         configuration = {
             "model": MODEL,
             "budget": f"{budget:.4g} of the events",
-            "labels arrive": lateness(delay, jitter),
+            "labels arrive": Crowd.one(delay, jitter).sentence(),
             "pipeline": "SQLite store, JSONL predictions and queries, a simulated oracle",
             "key": _KEY,
         }
-        comparison = Comparison(_SOURCE, len(stream.classes), outcomes, configuration)
+        comparison = Comparison.of(_SOURCE, len(stream.classes), outcomes, configuration)
         write_files(comparison, **files)
     if as_json:
         found = comparison.to_json() | {"files": {name: str(path) for name, path in files.items()}}

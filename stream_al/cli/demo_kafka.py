@@ -18,7 +18,7 @@ from rich.console import Console
 
 from stream_al.errors import BrokerError, ConfigError
 from stream_al.replay.contenders import default_cold_start
-from stream_al.replay.run import lateness
+from stream_al.replay.people import Crowd
 from stream_al.replay.stream import LabelledStream
 
 if TYPE_CHECKING:
@@ -96,9 +96,7 @@ def demo_on_kafka(
     assert config.kafka is not None
     began = time.monotonic()
     create(config)
-    heading = (
-        f"{stream.name} · {len(stream.rows):,} events · labels arrive {lateness(delay, jitter)}, simulated"
-    )
+    heading = f"{stream.name} · {len(stream.rows):,} events · labels arrive {Crowd.one(delay, jitter).sentence()}, simulated"
     ahead = max(1, len(stream.rows) // _UNDER_WAY)
     with _ended_in_order(), WorkerGroup(path, _WORKERS) as workers:
         with (
@@ -119,7 +117,7 @@ def demo_on_kafka(
         "seconds": time.monotonic() - began,
         "notes": notes,
         "budget": budget,
-        "labels_arrive": lateness(delay, jitter),
+        "labels_arrive": Crowd.one(delay, jitter).sentence(),
         "prefix": config.kafka.topics.prefix,
         "config": str(path),
     }

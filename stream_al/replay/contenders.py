@@ -22,10 +22,12 @@ from stream_al.uncertainty import UTILITIES
 
 RANDOM: Final = "random"
 ALL: Final = "all"
+NONE: Final = "none"
+BASELINES: Final = (RANDOM, ALL, NONE)
 _FIXED: Final = re.compile(r"(margin|confidence|entropy)\s*([<>])\s*(\d*\.?\d+)")
 _KINDS: Final = {"margin": ("<", Margin), "confidence": ("<", LeastConfidence), "entropy": (">", Entropy)}
 _ALLOWED: Final = (
-    f"{', '.join(UTILITIES)} (each within the budget), {RANDOM}, {ALL}, "
+    f"{', '.join(UTILITIES)} (each within the budget), {RANDOM}, {ALL}, {NONE}, "
     "or a fixed threshold: 'margin<0.2', 'confidence<0.7', 'entropy>0.5'"
 )
 
@@ -44,7 +46,7 @@ class Contender:
     @property
     def baseline(self) -> bool:
         """Tell whether others are compared with it."""
-        return self.name in (RANDOM, ALL)
+        return self.name in BASELINES
 
 
 def default_cold_start(events: int, budget: float) -> int:
@@ -55,7 +57,7 @@ def default_cold_start(events: int, budget: float) -> int:
 def parse_strategy(
     text: str, *, budget: float = 0.1, explore: float | None = None, cold_start: int = 50
 ) -> Contender:
-    """Return the contender that a word such as ``margin`` or ``margin<0.2`` names; not the baselines.
+    """Return the contender that a word such as ``margin`` or ``margin<0.2`` names; no baseline.
 
     Raises
     ------
@@ -86,6 +88,37 @@ def parse_strategy(
 def all_labels() -> Contender:
     """Return the contender that asks about every event: what there is to reach."""
     return Contender(ALL, "all labels", Random(1.0))
+
+
+def no_labels(cold_start: int) -> Contender:
+    """Return the contender that asks about the first events and never again: what a model left alone is worth."""
+    first = f"no labels after the first {cold_start:,}" if cold_start else "no labels at all"
+    return Contender(NONE, first, ColdStart(Random(0.0), cold_start, "all", 0.0))
+
+
+def has_budget(name: str) -> bool:
+    """Tell whether how much a strategy asks is decided by a budget; not so of fixed thresholds, all and none."""
+    return name in UTILITIES or name == RANDOM
+
+
+def contender(
+    text: str,
+    ids: Iterable[str],
+    *,
+    budget: float = 0.1,
+    explore: float | None = None,
+    cold_start: int = 50,
+    key: str = "stream_al",
+) -> Contender:
+    """Return the contender that a word names, baselines too; see `parse_strategy`."""
+    name = text.strip().lower()
+    if name == RANDOM:
+        return matched_random(ids, budget=budget, cold_start=cold_start, key=key)
+    if name == ALL:
+        return all_labels()
+    if name == NONE:
+        return no_labels(cold_start)
+    return parse_strategy(text, budget=budget, explore=explore, cold_start=cold_start)
 
 
 def matched_random(ids: Iterable[str], *, budget: float, cold_start: int, key: str) -> Contender:

@@ -83,9 +83,9 @@ def svg(draw: Callable[[Axes, Comparison, Palette], None], comparison: Compariso
 def draw_by_labels(axes: Axes, comparison: Comparison, palette: Palette, *, titled: bool = False) -> None:
     """Draw prequential accuracy against labels asked for; all labels as the level there is to reach."""
     everything = comparison.all
-    others = [outcome for outcome in comparison.outcomes if outcome is not everything]
+    others = [outcome for outcome in comparison.groups if outcome is not everything]
     ends = []
-    for outcome in others or comparison.outcomes:
+    for outcome in others or comparison.groups:
         points = _settled(outcome)
         style = palette.style(comparison, outcome)
         axes.plot([p.labels for p in points], [p.accuracy for p in points], **style)
@@ -94,7 +94,7 @@ def draw_by_labels(axes: Axes, comparison: Comparison, palette: Palette, *, titl
     if everything is not None and others:
         axes.axhline(everything.accuracy, **palette.style(comparison, everything))
         ends.append((everything, everything.accuracy))
-    _scale(axes, comparison, [(p.events, p.accuracy) for o in comparison.outcomes for p in _settled(o)])
+    _scale(axes, comparison, [(p.events, p.accuracy) for o in comparison.groups for p in _settled(o)])
     _finish(axes, palette, "labels asked for", "Accuracy so far, by labels spent" if titled else "")
     _name(axes, comparison, palette, ends)
 
@@ -102,14 +102,14 @@ def draw_by_labels(axes: Axes, comparison: Comparison, palette: Palette, *, titl
 def draw_by_events(axes: Axes, comparison: Comparison, palette: Palette, *, titled: bool = False) -> None:
     """Draw the accuracy of the latest events against events."""
     ends = []
-    for outcome in reversed(comparison.outcomes):
+    for outcome in reversed(comparison.groups):
         points = _settled(outcome)
         axes.plot(
             [p.events for p in points], [p.recent for p in points], **palette.style(comparison, outcome)
         )
         ends.append((outcome, points[-1].recent))
-    window = comparison.outcomes[0].window
-    _scale(axes, comparison, [(p.events, p.recent) for o in comparison.outcomes for p in _settled(o)])
+    window = comparison.groups[0].window
+    _scale(axes, comparison, [(p.events, p.recent) for o in comparison.groups for p in _settled(o)])
     title = f"Accuracy of the latest {window:,} events" if titled else ""
     _finish(axes, palette, "events", title)
     _name(axes, comparison, palette, ends)

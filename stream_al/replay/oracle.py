@@ -1,48 +1,52 @@
-"""A simulated human oracle: knows the true classes, and answers late and out of order.
+"""A simulated human oracle: knows the true classes, and answers late, out of order, wrongly or never.
 
-A simulation, for demos, replays and tests. Its delay counts events, not seconds, so a run that uses it is
-deterministic; which answer takes how long is a keyed hash of the event's id.
+A simulation, for demos, replays and tests. Nothing in it is a clock or a generator: time is the number of the
+event, or what the events say, and what happens to which question is a keyed hash of the event's id.
 """
 
 from __future__ import annotations
 
 import json
 from bisect import insort
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from stream_al.codec import EventRow, QueryRow
 from stream_al.draws import Draws
 from stream_al.ports import NEVER, IncomingLabel, LabelledRow, Position
+from stream_al.records import ClassLabel
+from stream_al.replay.latency import Clock
+from stream_al.replay.people import Crowd
 
 
 class SimulatedOracle:
-    """Answers every query with the truth, ``delay`` to ``delay + jitter`` events later.
+    """Answers queries as a crowd of people would.
 
     A label source whose position is the answers still to come, so that a restarted run goes on with them.
 
     Parameters
     ----------
-    delay
-        How many events pass between query and answer, at least; 0 answers before the next event.
-    jitter
-        How many more there may be. Answers then come out of order.
+    crowd
+        Who answers, and how.
     key
-        Decides which answers are the late ones.
-    annotator
-        The name the answers bear.
+        Decides which answers are late, wrong, or never come.
+    clock
+        When the stream's events were, if the crowd's times are not counted in events.
     """
 
-    def __init__(
-        self, delay: int = 0, jitter: int = 0, key: str = "oracle", annotator: str = "oracle"
-    ) -> None:
-        if delay < 0 or jitter < 0:
-            raise ValueError(f"delay = {delay!r}, jitter = {jitter!r}: must not be negative")
-        self._delay = delay
-        self._jitter = jitter
-        self._annotator = annotator
-        self._draw = Draws(key, "oracle")
-        self._pending: list[tuple[int, int, str, str | int | bool]] = []
-        self._asked = 0
+    def __init__(self, crowd: Crowd | None = None, key: str = "oracle", clock: Clock | None = None) -> None:
+        self._crowd = crowd or Crowd()
+        self._clock = clock or Clock()
+        self._late = Draws(key, "oracle")
+        self._behave = Draws(key, "behave")
+        self._pending: list[tuple[int, int, str, ClassLabel | None, int]] = []
+        """Due, turn, event, answer, and whose it is; sorted."""
+        self._turn = 0
+        self._free = [0.0] * len(self._crowd.people)
+        """When each takes up the next question, at the soonest."""
+        self._rounds: dict[str, dict[str, Any]] = {}
+        """Of questions that may go to somebody else yet: the truth, who has not had it, and the votes."""
 
     @property
     def due(self) -> float:
@@ -52,35 +56,92 @@ class SimulatedOracle:
     @property
     def lag(self) -> float:
         """Return how many events after the one asked about its answer comes, at least: before the next is 1."""
-        return self._delay + 1
+        return self._crowd.least + 1
 
     @property
     def position(self) -> Position:
-        """Return the answers still to come, and how many were ever asked for."""
-        return {"asked": self._asked, "pending": [list(answer) for answer in self._pending]}
+        """Return the answers still to come, and what decides about those after them."""
+        return {
+            "asked": self._turn,
+            "pending": [list(answer) for answer in self._pending],
+            "free": list(self._free),
+            "rounds": {event_id: dict(state) for event_id, state in self._rounds.items()},
+        }
 
     def seek(self, position: Position) -> None:
         """Take over the answers still to come."""
         position = position or {"asked": 0, "pending": []}
-        self._asked = position["asked"]
-        self._pending = [(due, turn, event_id, label) for due, turn, event_id, label in position["pending"]]
+        self._turn = position["asked"]
+        self._pending = [(due, turn, name, label, who) for due, turn, name, label, who in position["pending"]]
+        self._free = list(position.get("free", [0.0] * len(self._crowd.people)))
+        self._rounds = {event_id: dict(state) for event_id, state in position.get("rounds", {}).items()}
 
     def asked(self, query: QueryRow, event: EventRow, number: int) -> None:
-        """Look the answer up; it is due ``delay`` to ``delay + jitter`` events after ``number``."""
+        """Look the answers up, and note when they come, if anybody knows."""
         if not isinstance(event, LabelledRow) or event.truth is None:
-            return  # nobody knows
-        late = int(self._draw(query.event_id) * (self._jitter + 1))
-        insort(self._pending, (number + self._delay + late, self._asked, query.event_id, event.truth))
-        self._asked += 1
+            return
+        everybody = len(self._crowd.people)
+        first = int(self._behave(f"first/{query.event_id}") * everybody) if everybody > 1 else 0
+        order = [(first + n) % everybody for n in range(everybody)]
+        now, quorum = self._clock.time(number), self._crowd.rules.quorum
+        rest = order[quorum:]
+        if rest or quorum > 1:
+            self._rounds[query.event_id] = {"truth": event.truth, "rest": rest, "votes": [], "out": quorum}
+        for who in order[:quorum]:
+            self._ask(query.event_id, event.truth, who, now, number)
+
+    def _ask(self, event_id: str, truth: ClassLabel, who: int, now: float, number: int) -> None:
+        """Give a question to somebody."""
+        person = self._crowd.people[who]
+        question = f"{event_id}/{person.name}" if len(self._crowd.people) > 1 else event_id
+        label, says = person.answer(truth, self._crowd.classes, self._behave, question)
+        if not says:
+            return
+        taken = now
+        if person.pause:
+            taken = max(now, self._free[who])
+            self._free[who] = taken + person.pause
+        wait = person.latency.draw(self._late(question))
+        at = taken + wait if self._crowd.hours is None else self._crowd.hours.after(taken, wait)
+        due = max(self._clock.number(at), number)
+        insort(self._pending, (due, self._turn, event_id, label, who), key=lambda answer: answer[:2])
+        self._turn += 1
 
     def poll(self, events: float) -> Sequence[IncomingLabel]:
         """Return the answers due by now, in the order they became due."""
         found = []
         while self._pending and self._pending[0][0] <= events:
-            _, turn, event_id, label = self._pending.pop(0)
-            record = {"event_id": event_id, "label": label, "annotator": self._annotator}
+            due, turn, event_id, label, who = self._pending.pop(0)
+            record: dict[str, object] = {"event_id": event_id, "annotator": self._crowd.people[who].name}
+            record |= {"abstain": "unsure"} if label is None else {"label": label}
             found.append(IncomingLabel(json.dumps(record).encode(), f"oracle:{turn + 1}"))
+            if event_id in self._rounds:
+                self._pass_on(event_id, label, due)
         return found
+
+    def _pass_on(self, event_id: str, label: ClassLabel | None, due: int) -> None:
+        """Give a question to the next, when the answers to it do not suffice."""
+        state = self._rounds[event_id]
+        state["out"] -= 1
+        if label is not None:
+            state["votes"] = [*state["votes"], label]
+        if self._suffice(state["votes"]) or (not state["rest"] and not state["out"]):
+            del self._rounds[event_id]
+        elif state["rest"] and not state["out"]:
+            who, *state["rest"] = state["rest"]
+            state["out"] = 1
+            self._ask(event_id, state["truth"], who, self._clock.time(max(due, 1)), due)
+
+    def _suffice(self, votes: Sequence[ClassLabel]) -> bool:
+        rules = self._crowd.rules
+        if len(votes) < rules.quorum:
+            return False
+        (_, most), *others = Counter(votes).most_common(2)
+        return {
+            "majority": 2 * most > len(votes),
+            "unanimous": not others,
+            "plurality": not others or most > others[0][1],
+        }[rules.agreement] or len(votes) >= rules.max_answers
 
     def close(self) -> None:
         """Do nothing."""

@@ -2,68 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from stream_al.replay.comparison import Comparison
-from stream_al.replay.contenders import Contender
-from stream_al.replay.outcome import Outcome
+from stream_al.replay.group import Estimate, Group
+
+_LINES = 10
+"""So often a line says how far it is, where there is no terminal."""
 
 
-def watched(
-    contenders: Sequence[Contender],
-    events: int,
-    run: Callable[[Contender, Callable[[int], None]], Outcome],
-    *,
-    quiet: bool = False,
-) -> list[Outcome]:
-    """Run the contenders one after the other, showing on standard error how far they are.
+class Watch:
+    """Shows how many events of all runs are answered: a bar on a terminal, a few lines elsewhere."""
 
-    On a terminal that is a bar each; elsewhere a line for each that is done.
-    """
-    console = Console(stderr=True)
-    live = console.is_terminal and not quiet
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-    )
-    outcomes = []
-    with Progress(*columns, console=console, disable=not live, transient=True, expand=True) as progress:
-        tasks = [progress.add_task(c.title, total=events, start=False) for c in contenders]
-        for contender, task in zip(contenders, tasks, strict=True):
-            progress.start_task(task)
-            outcome = run(contender, lambda done, task=task: progress.update(task, completed=done))  # type: ignore[misc]
-            outcomes.append(outcome)
-            if not live and not quiet:
-                line = f"{contender.title}: {outcome.labels:,} labels, accuracy {outcome.accuracy:.1%}"
-                console.print(line, highlight=False, soft_wrap=True)
-    return outcomes
+    def __init__(self, console: Console, total: int, what: str, quiet: bool) -> None:
+        self._console, self._total, self._what = console, max(1, total), what
+        self._lines = not quiet and not console.is_terminal
+        self._told = 0
+        self._began = time.monotonic()  # for people only
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("events"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+        )
+        live = console.is_terminal and not quiet
+        self.bar = Progress(*columns, console=console, disable=not live, transient=True, expand=True)
+        self._task: TaskID = self.bar.add_task(what, total=self._total)
+
+    def update(self, events: int, done: int, of: int) -> None:
+        """Take note that so many events are answered, and so many of the runs done."""
+        self.bar.update(self._task, completed=events, description=f"{self._what} {done} of {of}")
+        share = events * _LINES // self._total
+        if self._lines and share > self._told:
+            self._told = share
+            left = (time.monotonic() - self._began) * (self._total - events) / max(1, events)
+            line = f"{events:,} of {self._total:,} events, {done} of {of} runs done, about {left:,.0f} s left"
+            self._console.print(line, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def watched(total: int, what: str = "runs", *, quiet: bool = False) -> Iterator[Watch]:
+    """Show on standard error how far something with so many events is."""
+    watch = Watch(Console(stderr=True), total, what, quiet)
+    with watch.bar:
+        yield watch
 
 
 def comparison_table(comparison: Comparison) -> Table:
     """Return the numbers as a table, those compared first."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("strategy")
-    for name in ("labels", "of events", "accuracy", "vs all", "last tenth"):
+    if len(comparison.models) > 1:
+        table.add_column("model")
+    if len(comparison.budgets) > 1:
+        table.add_column("budget", justify="right")
+    for name in ("labels", "of events", "accuracy", "vs all", "last tenth", "κ", "enough at"):
         table.add_column(name, justify="right")
-    for outcome in comparison.outcomes:
-        gap = comparison.gap(outcome)
-        table.add_row(
-            outcome.title,
-            f"{outcome.labels:,}",
-            f"{outcome.share:.1%}",
-            f"{outcome.accuracy:.1%}",
-            "" if gap is None or outcome is comparison.all else f"{gap:+.1f} pt",
-            f"{outcome.last_tenth:.1%}",
-            style="bold" if outcome in comparison.compared else "",
-        )
+    for group in comparison.groups:
+        table.add_row(*_cells(comparison, group), style="" if group.baseline else "bold")
     return table
+
+
+def _cells(comparison: Comparison, group: Group) -> Sequence[str]:
+    gap, reached = comparison.gap(group), comparison.labels_to_reach(group)
+    cells = [group.title]
+    if len(comparison.models) > 1:
+        cells.append(group.model)
+    if len(comparison.budgets) > 1:
+        cells.append("" if group.budget is None else f"{group.budget:.1%}")
+    return [
+        *cells,
+        f"{group.labels:,.0f}",
+        f"{group.share:.1%}",
+        percent(group.measures["accuracy"]),
+        "" if gap is None or group is comparison.all(group.model) else f"{gap:+.1f} pt",
+        f"{group.last_tenth:.1%}",
+        f"{group.measures['kappa'].mean:.2f}",
+        "" if reached is None else f"{reached:,.0f}",
+    ]
+
+
+def percent(estimate: Estimate) -> str:
+    """Return a share as percent, with half the width of its interval if it has one."""
+    if estimate.high is None:
+        return f"{estimate.mean:.1%}"
+    return f"{estimate.mean:.1%} ± {100 * (estimate.high - estimate.mean):.1f}"
 
 
 def show_comparison(comparison: Comparison, console: Console | None = None) -> None:
@@ -75,5 +106,11 @@ def show_comparison(comparison: Comparison, console: Console | None = None) -> N
         console.print(f"  {name}: {value}", style="dim", markup=False)
     console.print(comparison_table(comparison))
     console.print(comparison.sentence(), markup=False)
+    best = comparison.best
+    saved = comparison.saved(best)
+    if saved is not None and saved[1] is not None and not best.baseline:
+        console.print(
+            f"Against all labels it saves {saved[0]:,.0f} labels, {saved[1]:,.2f} in money.", markup=False
+        )
     for note in comparison.notes:
         console.print(f"note: {note}", style="yellow", markup=False)

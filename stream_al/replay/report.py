@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import base64
 import importlib.util
-import platform
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from stream_al.errors import ConfigError
 from stream_al.replay.comparison import Comparison
 from stream_al.replay.curves import DARK, LIGHT, draw_by_events, draw_by_labels, svg, write_png
+from stream_al.replay.versions import versions
 
 _ROWS = 10
 """Rows of the table behind a curve: as many as can be read aloud."""
@@ -75,22 +74,8 @@ def render(comparison: Comparison) -> str:
     return page.render(comparison=comparison, figures=_figures(comparison), versions=versions())
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that results depend on."""
-    names = ("stream-al", "river", "numpy")
-    found = {"Python": platform.python_version()}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # run from a checkout
-            from stream_al import __version__
-
-            found[name] = __version__
-    return found
-
-
 def _figures(comparison: Comparison) -> list[dict[str, Any]]:
-    window = comparison.outcomes[0].window
+    window = comparison.groups[0].window
     by_labels = {
         "title": "Accuracy by labels spent",
         "caption": "Share of right answers since the beginning, against labels asked for. "
@@ -115,7 +100,7 @@ def _figures(comparison: Comparison) -> list[dict[str, Any]]:
 
 def _rows(comparison: Comparison) -> list[tuple[int, list[Any]]]:
     """Return the curves as a table: after so many events, a point of each outcome."""
-    curves = [outcome.curve(_ROWS) for outcome in comparison.outcomes]
+    curves = [outcome.curve(_ROWS) for outcome in comparison.groups]
     return [(points[0].events, list(points)) for points in zip(*curves, strict=False)]
 
 

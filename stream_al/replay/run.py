@@ -1,21 +1,31 @@
-"""Replaying a stream: the worker of production, in memory, with a simulated oracle in the place of people."""
+"""Replaying a stream: the learner of production, with a simulated oracle in the place of people."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
-from connectors.memory import MemoryEvents, MemorySink, MemoryStore
-from stream_al.desk_rules import DeskRules
+import numpy as np
+
+from stream_al.codec import EventRow, QueryRow
+from stream_al.draws import Draws
 from stream_al.errors import ModelError
 from stream_al.learner import ActiveLearner
 from stream_al.model import Model
-from stream_al.records import ClassLabel
+from stream_al.ports import IncomingLabel
+from stream_al.records import ClassLabel, parse_label
 from stream_al.replay.contenders import Contender
+from stream_al.replay.latency import Clock
 from stream_al.replay.oracle import SimulatedOracle
-from stream_al.replay.outcome import Outcome
+from stream_al.replay.outcome import UNKNOWN, Asked, Outcome
+from stream_al.replay.people import Crowd
 from stream_al.replay.stream import LabelledStream, truth_of
-from stream_al.runtime.worker import Worker
+from stream_al.runtime.worker import RUN
+
+_TOLD = 200
+"""Events between two calls of ``on_progress``."""
+_SAMPLE = 5
+"""Questions kept as examples, of each reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,28 +36,18 @@ class Trial:
     ----------
     make_model
         Returns a fresh model.
-    delay, jitter
-        Of the oracle, in events.
+    crowd
+        Who answers.
     key
-        The pipeline's key: decides which events are explored, and which answers are late.
-    batch_size
-        Events between two calls of ``on_progress``; results do not depend on it.
+        The pipeline's key: decides which events are explored, and which answers are late, wrong or missing.
+    clock
+        The stream's time, where the crowd's times are not counted in events.
     """
 
     make_model: Callable[[], Model]
-    delay: int = 0
-    jitter: int = 0
+    crowd: Crowd = field(default_factory=Crowd)
     key: str = "stream_al"
-    batch_size: int = 200
-
-
-def lateness(delay: int, jitter: int) -> str:
-    """Return in words when labels arrive."""
-    if not delay + jitter:
-        return "before the next event"
-    return (
-        f"{delay:,} to {delay + jitter:,} events later, out of order" if jitter else f"{delay:,} events later"
-    )
+    clock: Clock = field(default_factory=Clock)
 
 
 def replay(
@@ -57,6 +57,8 @@ def replay(
     on_progress: Callable[[int], None] = lambda events: None,
 ) -> Outcome:
     """Run one contender over a stream, from its beginning to its end.
+
+    It does what `stream_al.runtime.Worker` does, event by event, without writing anything down.
 
     Parameters
     ----------
@@ -74,39 +76,125 @@ def replay(
     ModelError
         When the model could not score a single event, or learn a single label.
     """
-    # All labels at once may be open when they come late; a limit would make the baseline ask less than all.
-    rules = DeskRules(max_open=len(stream.rows) + 1)
-    learner = ActiveLearner(trial.make_model(), contender.strategy, rules=rules, key=trial.key)
-    truths: list[ClassLabel | None] = []
-    sink, store = MemorySink(), MemoryStore()
-    worker = Worker(
-        learner,
-        MemoryEvents(stream.rows),
-        SimulatedOracle(trial.delay, trial.jitter, key=trial.key),
-        sink,
-        store,
-        batch_size=trial.batch_size,
-        on_answer=lambda row, label: truths.append(truth_of(row)),
-    )
-    worker.run(on_batch=lambda progress: on_progress(progress.events))
-    lines = bytes(sink.streams["predictions"]).splitlines()
-    answered = worker.progress.counts.get("label:example", 0)
-    notes = _notes(contender, worker.progress.counts, store, answered)
-    return Outcome.measure(contender.name, contender.title, lines, truths, answered, notes)
+    run = _Run(stream, contender, trial)
+    rows, oracle, learner = stream.rows, run.oracle, run.learner
+    at, told = 0, 0
+    while at < len(rows):
+        if at >= oracle.due:
+            run.teach(oracle.poll(at), at)
+        few: Sequence[EventRow] = rows[at : at + int(min(oracle.due - at, RUN))]
+        predictions, incidents = learner.answer(few, until_asked=oracle.lag < len(few))
+        failed = set()
+        for incident in incidents:
+            if incident.error is not None:
+                failed.add(incident.place)
+            elif incident.query is not None:
+                run.asked(incident.query, few[incident.place], at + incident.place + 1)
+        answered = len(predictions) + len(failed)
+        if failed:
+            run.unscored += len(failed)
+            few = [row for place, row in enumerate(few) if place not in failed]
+        truths = [truth_of(row) for row, _ in zip(few, predictions, strict=False)]
+        run.truths += truths
+        run.labels += [prediction.label for prediction in predictions]
+        run.confidence += [prediction.confidence for prediction in predictions]
+        run.queried += [prediction.queried for prediction in predictions]
+        run.chance += [
+            prediction.probabilities.get(truth, 0.0) if prediction.probabilities else np.nan
+            for prediction, truth in zip(predictions, truths, strict=True)
+        ]
+        at += answered
+        if at - told >= _TOLD:
+            told = at
+            on_progress(at)
+    run.teach(oracle.poll(float("inf")), at)
+    on_progress(at)
+    return run.outcome()
 
 
-def _notes(
-    contender: Contender, counts: dict[str, int], store: MemoryStore, answered: int
-) -> tuple[str, ...]:
-    """Return what the model refused; a model that refused everything is an error, not a result."""
-    notes = []
-    refused = [label.detail for label in store.received if label.outcome == "refused"]
-    if refused and not answered:
-        raise ModelError(
-            f"the model learned none of the {len(refused):,} labels: {refused[0]}; name another --model"
+class _Run:
+    """What one contender has done so far."""
+
+    def __init__(self, stream: LabelledStream, contender: Contender, trial: Trial) -> None:
+        self.stream, self.contender = stream, contender
+        # All labels at once may be open when they come late; a limit would make the baseline ask less than all.
+        rules = replace(trial.crowd.rules, max_open=len(stream.rows) + 1)
+        self.learner = ActiveLearner(trial.make_model(), contender.strategy, rules=rules, key=trial.key)
+        self.oracle = SimulatedOracle(trial.crowd, trial.key, trial.clock)
+        self.truths: list[ClassLabel | None] = []
+        self.labels: list[ClassLabel | None] = []
+        self.confidence: list[float] = []
+        self.chance: list[float] = []
+        self.queried: list[bool] = []
+        self.unscored = 0
+        self._asked_at: dict[str, int] = {}
+        self._waits: list[int] = []
+        self._refused: list[str] = []
+        self._sample: dict[str, list[tuple[float, Asked]]] = {}
+        self._draw = Draws(trial.key, "sample")
+
+    def asked(self, query: QueryRow, row: EventRow, number: int) -> None:
+        self.oracle.asked(query, row, number)
+        self._asked_at[query.event_id] = number
+        sample = self._sample.setdefault(query.reason, [])
+        draw = self._draw(query.event_id)
+        if len(sample) < _SAMPLE or draw < sample[-1][0]:
+            question = Asked(
+                number,
+                query.event_id,
+                query.reason,
+                query.display or query.features,
+                query.probabilities,
+                query.utility,
+                query.threshold,
+                truth_of(row),
+            )
+            sample.append((draw, question))
+            sample.sort(key=lambda held: held[0])
+            del sample[_SAMPLE:]
+
+    def teach(self, labels: Iterable[IncomingLabel], at: int) -> None:
+        """Learn what has come after so many events."""
+        for record, position, _ in labels:
+            taught = self.learner.teach(parse_label(record), position)
+            if taught.outcome == "refused":
+                self._refused.append(taught.detail)
+            elif taught.example is not None:
+                self._waits.append(at - self._asked_at[taught.example.event_id])
+
+    def outcome(self) -> Outcome:
+        """Return what was achieved; a model that refused everything is an error, not a result."""
+        title, refused = self.contender.title, self._refused
+        if not self.labels:
+            raise ModelError("the model could not score a single event; name another --model")
+        if refused and not self._waits:
+            raise ModelError(
+                f"the model learned none of the {len(refused):,} labels: {refused[0]}; name another --model"
+            )
+        notes = []
+        if refused:
+            notes.append(f"{title}: {len(refused):,} labels could not be learned: {refused[0]}.")
+        if self.unscored:
+            notes.append(f"{title}: {self.unscored:,} events could not be scored, and are not measured.")
+        code: dict[ClassLabel | None, int] = {
+            label: number for number, label in enumerate(self.stream.classes)
+        }
+        code[None] = UNKNOWN
+        questions = sorted(
+            (question for sample in self._sample.values() for _, question in sample),
+            key=lambda question: question.number,
         )
-    if refused:
-        notes.append(f"{contender.title}: {len(refused):,} labels could not be learned: {refused[0]}.")
-    if unscored := counts.get("dead:cannot-score", 0):
-        notes.append(f"{contender.title}: {unscored:,} events could not be scored, and are not measured.")
-    return tuple(notes)
+        return Outcome(
+            self.contender.name,
+            title,
+            self.stream.classes,
+            np.array([code[truth] for truth in self.truths], dtype=np.int32),
+            np.array([code[label] for label in self.labels], dtype=np.int32),
+            np.array(self.chance, dtype=np.float64),
+            np.array(self.confidence, dtype=np.float64),
+            np.array(self.queried, dtype=np.bool_),
+            len(self._waits),
+            np.array(self._waits, dtype=np.int32),
+            tuple(questions),
+            tuple(notes),
+        )

@@ -187,18 +187,19 @@ class Worker:
                 self._bury(batch, counts, row, learner.events)
                 at += 1
                 continue
-            most = min(due - learner.events, self._labels.lag)  # before any label can come
-            run = _events_at_the_start(rows[at : at + int(min(most, RUN))])
-            self._answer(batch, counts, run)
-            at += len(run)
+            most = int(min(due - learner.events, RUN))  # before any label can come that was asked for already
+            run = _events_at_the_start(rows[at : at + most])
+            at += self._answer(batch, counts, run, until_asked=self._labels.lag < len(run))
         if not rows and not batch.received:
             return False
         self._commit(batch, counts)
         return True
 
-    def _answer(self, batch: Batch, counts: Counter[str], rows: list[EventRow]) -> None:
-        """Answer events between which no label comes."""
-        predictions, incidents = self.learner.answer(rows)
+    def _answer(self, batch: Batch, counts: Counter[str], rows: list[EventRow], *, until_asked: bool) -> int:
+        """Answer events between which no label comes; return how many."""
+        predictions, incidents = self.learner.answer(rows, until_asked=until_asked)
+        if incidents and until_asked and incidents[-1].query is not None:
+            rows = rows[: incidents[-1].place + 1]
         for incident in incidents:
             self._note(batch, counts, rows[incident.place], incident)
         failed = {incident.place for incident in incidents if incident.error is not None}
@@ -211,6 +212,7 @@ class Worker:
                 counts["correct"] += prediction.label == row.truth
             if self._on_answer is not None:
                 self._on_answer(row, prediction.label)
+        return len(rows)
 
     def _note(self, batch: Batch, counts: Counter[str], row: EventRow, incident: Incident) -> None:
         """Write down what happened at an event besides its prediction."""

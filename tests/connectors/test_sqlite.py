@@ -14,12 +14,13 @@ from connectors.memory import MemoryEvents, MemorySink
 from connectors.sqlite import SqliteLabels, SqliteStore, connect, progress_of
 from stream_al import Label, StoreBusyError, StoreError
 from stream_al.replay.oracle import SimulatedOracle
+from stream_al.replay.people import Crowd
 from stream_al.runtime import Worker
 
 
 def worker(store: SqliteStore, events: int = 100) -> Worker:
     made = Worker(
-        learner(), MemoryEvents(rows(events)), SimulatedOracle(5), MemorySink(), store, batch_size=25
+        learner(), MemoryEvents(rows(events)), SimulatedOracle(Crowd.one(5)), MemorySink(), store, batch_size=25
     )
     made.recover()
     return made

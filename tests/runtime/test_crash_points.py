@@ -19,6 +19,7 @@ from connectors.sqlite import SqliteLabels, SqliteStore, verify
 from stream_al import DeskRules
 from stream_al.ports import OUTPUTS
 from stream_al.replay.oracle import SimulatedOracle
+from stream_al.replay.people import Crowd
 from stream_al.runtime import Worker
 
 EVENTS = rows(60, twice=7)
@@ -117,7 +118,7 @@ class InMemory(World):
         return Worker(
             learner(RULES),
             Fragile(MemoryEvents(EVENTS), fuse, "read"),
-            Fragile(SimulatedOracle(3, 9), fuse, "poll", "asked"),
+            Fragile(SimulatedOracle(Crowd.one(3, 9)), fuse, "poll", "asked"),
             Fragile(self.sink, fuse, "emit", "recover"),
             Fragile(self.store, fuse, "commit", "save_snapshot", "examples"),
             batch_size=10,
@@ -143,7 +144,7 @@ class OnDisk(World):
         self.opened: list[Any] = []
 
     def labels(self, store: SqliteStore) -> Any:
-        return SimulatedOracle(3, 9)
+        return SimulatedOracle(Crowd.one(3, 9))
 
     def open(self, fuse: Fuse) -> Worker:
         store = self.store = SqliteStore(self.folder / "store.db", remember=RULES.remember)

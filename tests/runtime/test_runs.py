@@ -10,6 +10,7 @@ from stream_al import DeskRules
 from stream_al.codec import EventRow
 from stream_al.records import DeadLetter
 from stream_al.replay.oracle import SimulatedOracle
+from stream_al.replay.people import Crowd
 from stream_al.runtime import Worker
 
 RULES = DeskRules(expire_after_events=25, max_open=8, when_full="withdraw-least", remember=20)
@@ -28,7 +29,7 @@ def input_with_trouble() -> list[EventRow | DeadLetter]:
 
 def outcome(batch_size: int, delay: int) -> tuple[dict[str, bytes], str]:
     sink = MemorySink()
-    oracle = SimulatedOracle(delay, jitter=9)
+    oracle = SimulatedOracle(Crowd.one(delay, 9))
     worker = Worker(
         learner(RULES), MemoryEvents(input_with_trouble()), oracle, sink, MemoryStore(), batch_size=batch_size
     )
