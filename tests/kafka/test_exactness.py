@@ -75,11 +75,6 @@ def test_workers_that_join_and_leave_all_the_time_leave_everything_exact(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not SOAK,
-    reason="make soak runs it: a single Kafka 4.4 broker killed and restarted sometimes ends a transaction without "
-    "writing its end to every partition, and readers wait there for ever (docs/kafka.md)",
-)
 def test_a_broker_killed_three_times_under_load_costs_nothing(
     own_broker: Broker, topics: str, tmp_path: Path
 ) -> None:

@@ -160,8 +160,8 @@ def life(path: Path, dies_at: int) -> None:
         admin = staticmethod(client.admin)
 
         @staticmethod
-        def producer(config: KafkaConfig, **settings: Any) -> Any:
-            return Fragile(client.producer(config, **settings), fuse, *TRANSACTIONS)
+        def transactional_producer(config: KafkaConfig, name: str, **settings: Any) -> Any:
+            return Fragile(client.transactional_producer(config, name, **settings), fuse, *TRANSACTIONS)
 
         @staticmethod
         def consumer(config: KafkaConfig, **settings: Any) -> Any:
