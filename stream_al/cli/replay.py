@@ -4,59 +4,64 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stream_al.cli import replay_options as options
 from stream_al.errors import ConfigError
 
 if TYPE_CHECKING:
-    from stream_al.model import Model
-    from stream_al.replay.contenders import Contender
+    from stream_al.replay.comparison import Comparison
+    from stream_al.replay.plan import Plan
     from stream_al.replay.stream import LabelledStream
+
+_COMPARED = "What is compared"
+_ROUNDS = "In rounds"
+_OUTPUT = "Output"
 
 
 def replay_command(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="A CSV or JSONL file (plain or .gz), - for standard input, or river:NAME for a data set "
-            "that comes with river.",
-            show_default=False,
-        ),
-    ],
-    label_column: Annotated[
-        str | None, typer.Option(help="The column with the true class.", show_default=False)
-    ] = None,
-    label_type: Annotated[
-        str, typer.Option(help="What the classes of a file are: str, int or bool.")
-    ] = "str",
-    id_column: Annotated[
-        str | None, typer.Option(help="The column with the event's id.", show_default=False)
-    ] = None,
-    timestamp_column: Annotated[
-        str | None, typer.Option(help="The column with the event's time.", show_default=False)
-    ] = None,
-    form: Annotated[
-        str | None,
-        typer.Option(
-            "--format", help="csv, jsonl or flat-jsonl; told by the file's name.", show_default=False
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Use the first so many events.", show_default=False)
-    ] = None,
+    source: options.Source,
+    label_column: options.LabelColumn = None,
+    label_type: options.LabelType = "str",
+    id_column: options.IdColumn = None,
+    timestamp_column: options.TimestampColumn = None,
+    form: options.Format = None,
+    limit: options.Limit = None,
+    max_classes: options.MaxClasses = 1000,
     strategy: Annotated[
         list[str] | None,
         typer.Option(
             help="How to ask; may be given several times. margin, least-confidence, entropy (each within the "
-            "budget), random, all, or a fixed threshold: 'margin<0.2', 'confidence<0.7', 'entropy>0.5'.",
+            "budget), random, all, none, or a fixed threshold: 'margin<0.2', 'confidence<0.7', 'entropy>0.5'.",
             show_default="margin",
+            rich_help_panel=_COMPARED,
         ),
     ] = None,
-    budget: Annotated[float, typer.Option(min=0.0, max=1.0, help="The share of events to ask about.")] = 0.1,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Import path of a River classifier, or a .py file that defines `model`; may be given several times.",
+            show_default="logistic regression; a Hoeffding tree for three classes or more",
+            rich_help_panel=_COMPARED,
+        ),
+    ] = None,
+    budget: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="The share of events to ask about; may be given several times.",
+            show_default="0.1",
+            rich_help_panel=_COMPARED,
+        ),
+    ] = None,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Run each so often, with other draws and answers.", rich_help_panel=_COMPARED
+        ),
+    ] = 1,
     explore: Annotated[
         float | None,
         typer.Option(
@@ -64,6 +69,7 @@ def replay_command(
             max=1.0,
             help="The share of events to ask about whatever the model says.",
             show_default="a tenth of the budget; 0 for fixed thresholds",
+            rich_help_panel=_COMPARED,
         ),
     ] = None,
     cold_start: Annotated[
@@ -72,209 +78,252 @@ def replay_command(
             min=0,
             help="Ask about the first so many events.",
             show_default="50; half the budget if that is less",
+            rich_help_panel=_COMPARED,
         ),
     ] = None,
     baselines: Annotated[
-        bool, typer.Option(help="Compare with asking at random, and with all labels.")
-    ] = True,
-    delay: Annotated[int, typer.Option(min=0, help="Events between query and label, at least.")] = 0,
-    jitter: Annotated[
-        int, typer.Option(min=0, help="How many more there may be; labels then come out of order.")
-    ] = 0,
-    model: Annotated[
-        str | None,
+        bool,
         typer.Option(
-            help="Import path of a River classifier, or a .py file that defines `model`.",
-            show_default="logistic regression; a Hoeffding tree for three classes or more",
+            help="Compare with asking at random, with all labels, and with none after the cold start.",
+            rich_help_panel=_COMPARED,
+        ),
+    ] = True,
+    key: Annotated[
+        str, typer.Option(help="The seed of all that is random.", rich_help_panel=_COMPARED)
+    ] = "stream_al",
+    delay: options.Delay = 0,
+    jitter: options.Jitter = 0,
+    latency: options.LatencyText = None,
+    working_hours: options.Hours = None,
+    wrong: options.Wrong = 0.0,
+    abstain: options.Abstain = 0.0,
+    silent: options.Silent = 0.0,
+    rate: options.Rate = None,
+    annotator: options.AnnotatorText = None,
+    quorum: options.Quorum = 1,
+    agreement: options.Agreement = "majority",
+    events_per_hour: options.EventsPerHour = None,
+    rounds: Annotated[
+        bool,
+        typer.Option(
+            "--rounds",
+            help="Not as a stream: label a part, then in each round the next part that is least sure, as in a pool.",
+            rich_help_panel=_ROUNDS,
+        ),
+    ] = False,
+    start: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="The share labelled first.", rich_help_panel=_ROUNDS)
+    ] = 0.05,
+    step: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="The share each round adds.", rich_help_panel=_ROUNDS)
+    ] = 0.05,
+    stop: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="The share to stop at.", rich_help_panel=_ROUNDS),
+    ] = 0.3,
+    confidence: Annotated[
+        float,
+        typer.Option(
+            min=0.0, max=1.0, help="From which confidence on an answer is sure.", rich_help_panel=_ROUNDS
+        ),
+    ] = 0.9,
+    confident: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Stop, too, when the model is sure of this share of the rest.",
+            rich_help_panel=_ROUNDS,
+        ),
+    ] = 0.95,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the learning curves to this PNG.", show_default=False, rich_help_panel=_OUTPUT
         ),
     ] = None,
-    key: Annotated[str, typer.Option(help="The seed of all that is random.")] = "stream_al",
-    plot: Annotated[
-        Path | None, typer.Option(help="Write the learning curves to this PNG.", show_default=False)
-    ] = None,
     html: Annotated[
-        Path | None, typer.Option(help="Write a report to this HTML file.", show_default=False)
+        Path | None,
+        typer.Option(help="Write a report to this HTML file.", show_default=False, rich_help_panel=_OUTPUT),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")] = False,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a row for each run: .csv, .json, .jsonl or .parquet.",
+            show_default=False,
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    cost_per_label: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="What a label costs, to tell what is saved.",
+            show_default=False,
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=_OUTPUT)] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress, only the result.", rich_help_panel=_OUTPUT)
+    ] = False,
+    processes: options.Processes = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep finished runs in this directory, and do not run again what is there.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Replay a labelled stream: compare query strategies, each event answered before its label is known.
 
-    Every strategy gets the same events, model, delays and random draws. Nothing depends on a clock: the same
-    command prints the same numbers.
+    Every strategy gets the same events, model, people and random draws. Nothing depends on a clock: the same
+    command prints the same numbers, whatever the number of processes.
 
     Example: stream-al replay river:Phishing --strategy margin --strategy entropy --budget 0.05 --delay 20
     """
-    from stream_al.replay.comparison import Comparison
-    from stream_al.replay.contenders import default_cold_start
-    from stream_al.replay.progress import show_comparison, watched
-    from stream_al.replay.report import require_writable, write_files
-    from stream_al.replay.run import Trial, lateness, replay
+    from stream_al.replay.report import require_writable
+    from stream_al.replay.results import require_format
 
     require_writable({"--plot": plot, "--html": html})
-    if not budget:
-        raise ConfigError("--budget 0: nothing could be asked; give a share of the events, such as 0.05")
-    stream = _read(source, form, label_column, label_type, id_column, timestamp_column, limit)
-    if cold_start is None:
-        cold_start = default_cold_start(len(stream.rows), budget)
-    contenders = _contenders(stream, strategy or ["margin"], budget, explore, cold_start, baselines, key)
-    _require_enough(stream, cold_start, delay)
-    make_model, model_name = _model_maker(model, stream)
-    trial = Trial(make_model, delay, jitter, key)
-    outcomes = watched(
-        contenders,
-        len(stream.rows),
-        lambda contender, on_progress: replay(stream, contender, trial, on_progress),
-        quiet=quiet,
+    require_format(results)
+    stream = options.Input(
+        source, form, label_column, label_type, id_column, timestamp_column, limit, max_classes
+    ).read()
+    models = tuple(dict.fromkeys(model or [""]))
+    if rounds:
+        from stream_al.cli.rounds import replay_rounds
+
+        given = {"--html": html, "--results": results, "--budget": budget, "--keep": keep}
+        for name, value in given.items():
+            if value is not None:
+                raise ConfigError(f"{name}: belongs to the stream, not to --rounds; leave it out")
+        parts = (start, step, stop, confidence, confident)
+        replay_rounds(
+            stream, strategy or ["margin"], models, parts, seeds, key, plot, as_json=as_json, quiet=quiet
+        )
+        return
+    people = options.People(
+        delay,
+        jitter,
+        latency,
+        working_hours,
+        wrong,
+        abstain,
+        silent,
+        rate,
+        tuple(annotator or ()),
+        quorum,
+        agreement,
+        events_per_hour,
     )
-    configuration = {
-        "model": model_name,
-        "budget": f"{budget:.4g} of the events",
-        "cold start": f"the first {cold_start:,} events",
-        "labels arrive": lateness(delay, jitter),
-        "key": key,
-    }
-    notes = [*_notes(stream, budget, cold_start), *(note for outcome in outcomes for note in outcome.notes)]
-    comparison = Comparison(stream.name, len(stream.classes), outcomes, configuration, notes)
+    plan = _plan(
+        stream,
+        strategy or ["margin"],
+        models,
+        budget or [0.1],
+        explore,
+        cold_start,
+        baselines,
+        seeds,
+        people,
+        key,
+    )
+    comparison = _run(stream, plan, processes, keep, cost_per_label, quiet=quiet)
+    _tell(comparison, plot, html, results, as_json=as_json)
+
+
+def _plan(
+    stream: LabelledStream,
+    strategies: list[str],
+    models: tuple[str, ...],
+    budgets: list[float],
+    explore: float | None,
+    cold_start: int | None,
+    baselines: bool,
+    seeds: int,
+    people: options.People,
+    key: str,
+) -> Plan:
+    from stream_al.replay.contenders import default_cold_start
+    from stream_al.replay.plan import Plan, entries
+
+    budgets = sorted(set(budgets))
+    events = len(stream.rows)
+    starts = [default_cold_start(events, share) if cold_start is None else cold_start for share in budgets]
+    found = entries(
+        strategies,
+        models=models,
+        budgets=budgets,
+        explore=explore,
+        cold_starts=starts,
+        baselines=baselines,
+    )
+    crowd = people.crowd(stream.classes)
+    options.require_enough(stream, max(starts), crowd)
+    return Plan(found, seeds, crowd, key, people.clock(stream, crowd))
+
+
+def _run(
+    stream: LabelledStream,
+    plan: Plan,
+    processes: int | None,
+    keep: Path | None,
+    cost_per_label: float | None,
+    *,
+    quiet: bool,
+) -> Comparison:
+    from stream_al.replay.compare import compare
+    from stream_al.replay.pool import run_plan
+    from stream_al.replay.progress import watched
+
+    cells = len(plan.cells)
+    total = cells * len(stream.rows)
+    configuration = _configuration(stream, plan)
+    with watched(total, quiet=quiet) as watch:
+        outcomes = run_plan(
+            plan,
+            stream,
+            processes=options.processes_for(processes, total),
+            keep=keep,
+            on_progress=lambda events, done: watch.update(events, done, cells),
+        )
+    return compare(stream, plan, outcomes, configuration, cost_per_label=cost_per_label)
+
+
+def _configuration(stream: LabelledStream, plan: Plan) -> dict[str, str]:
+    from stream_al.replay.plan import model_maker
+
+    models = dict.fromkeys(entry.model for entry in plan.entries)
+    with_budget = [entry for entry in plan.entries if entry.budget is not None]
+    starts = sorted({entry.cold_start for entry in (with_budget or plan.entries)})
+    budgets = sorted({entry.budget for entry in plan.entries if entry.budget is not None})
+    found = {"model": ", ".join(model_maker(model, stream)[1] for model in models)}
+    if budgets:
+        found["budget"] = f"{', '.join(f'{share:.4g}' for share in budgets)} of the events"
+    found["cold start"] = f"the first {', '.join(f'{start:,}' for start in starts)} events"
+    found["labels arrive"] = plan.crowd.sentence()
+    if plan.seeds > 1:
+        found["seeds"] = f"{plan.seeds}; intervals are 95 %, over seeds"
+    found["key"] = plan.key
+    return found
+
+
+def _tell(
+    comparison: Comparison, plot: Path | None, html: Path | None, results: Path | None, *, as_json: bool
+) -> None:
+    from stream_al.replay.progress import show_comparison
+    from stream_al.replay.report import write_files
+    from stream_al.replay.results import rows, write_rows
+
     write_files(comparison, plot=plot, html=html)
+    if results is not None:
+        write_rows(rows(comparison), results)
     if as_json:
         sys.stdout.write(json.dumps(comparison.to_json(), indent=1) + "\n")
-    else:
-        show_comparison(comparison)
-        for path in (plot, html):
-            if path is not None:
-                typer.echo(f"wrote {path}")
-
-
-# ── input ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _read(
-    source: str,
-    form: str | None,
-    label_column: str | None,
-    label_type: str,
-    id_column: str | None,
-    timestamp_column: str | None,
-    limit: int | None,
-) -> LabelledStream:
-    from connectors.datasets import PREFIX
-    from stream_al.cli.assemble import open_events
-    from stream_al.config import EventsConfig
-    from stream_al.model import LABEL_TYPES
-    from stream_al.replay.stream import LabelledStream
-
-    bundled = source.startswith(PREFIX)
-    columns = {"label": label_column, "id": id_column, "timestamp": timestamp_column}
-    if bundled and (given := [name for name, column in columns.items() if column is not None]):
-        raise ConfigError(f"--{given[0]}-column: {source} knows its own; leave it out")
-    if label_type not in LABEL_TYPES:
-        raise ConfigError(f"--label-type {label_type}: must be one of {', '.join(LABEL_TYPES)}")
-    if form not in (None, "csv", "jsonl", "flat-jsonl"):
-        raise ConfigError(f"--format {form}: must be one of csv, jsonl, flat-jsonl")
-    if source == "-" and form is None:
-        raise ConfigError("-: standard input has no name to tell its format by; give --format")
-    config = EventsConfig.model_validate(
-        {
-            "path": source,
-            "format": form or (None if bundled else _format(source)),
-            **{f"{name}_column": column for name, column in columns.items()},
-        }
-    )
-    events = open_events(config, label_type, source)
-    try:
-        # Without a label column one event is enough to say so, and to name the columns there are.
-        return LabelledStream.read(events, source, 1 if not bundled and label_column is None else limit)
-    finally:
-        events.close()
-
-
-def _format(path: str) -> str | None:
-    """Return which kind of JSONL a file is, by its first line: records, or flat objects; None for others."""
-    from connectors.files import FileLines
-
-    if not {".jsonl", ".ndjson"} & set(Path(path).suffixes):
-        return None
-    lines = FileLines(Path(path))
-    try:
-        first = json.loads(lines.read(1, 0.0)[0].data)
-    except (ValueError, IndexError):
-        first = None
-    finally:
-        lines.close()
-    return "jsonl" if isinstance(first, dict) and isinstance(first.get("features"), dict) else "flat-jsonl"
-
-
-def _require_enough(stream: LabelledStream, cold_start: int, delay: int) -> None:
-    events = len(stream.rows)
-    if events <= cold_start:
-        raise ConfigError(
-            f"{stream.name}: has {events:,} events, all of which --cold-start {cold_start} would ask about; "
-            "give a lower number"
-        )
-    if events <= delay:
-        raise ConfigError(
-            f"{stream.name}: has {events:,} events, so with --delay {delay} no label comes before the end; "
-            "give a lower number"
-        )
-
-
-# ── what is run ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def _contenders(
-    stream: LabelledStream,
-    names: list[str],
-    budget: float,
-    explore: float | None,
-    cold_start: int,
-    baselines: bool,
-    key: str,
-) -> list[Contender]:
-    from stream_al.replay.contenders import ALL, RANDOM, all_labels, matched_random, parse_strategy
-
-    wanted = [name.strip().lower() for name in names] + ([RANDOM, ALL] if baselines else [])
-    found = [
-        parse_strategy(name, budget=budget, explore=explore, cold_start=cold_start)
-        for name in wanted
-        if name not in (RANDOM, ALL)
-    ]
-    if RANDOM in wanted:
-        ids = (str(row.id) for row in stream.rows)
-        found.append(matched_random(ids, budget=budget, cold_start=cold_start, key=key))
-    if ALL in wanted:
-        found.append(all_labels())
-    return list({contender.name: contender for contender in found}.values())
-
-
-def _model_maker(text: str | None, stream: LabelledStream) -> tuple[Callable[[], Model], str]:
-    """Return what makes a fresh model, and its name; the classes are given, so that too many are refused."""
-    from stream_al.build import build_estimator
-    from stream_al.config import ModelConfig
-    from stream_al.model import Model
-    from stream_al.replay.default_model import default_model
-
-    estimator: Any
-    if text is None:
-        estimator, name = default_model(stream)
-    else:
-        settings = ModelConfig.model_validate({"file" if text.endswith(".py") else "use": text})
-        estimator, name = build_estimator(settings), text
-    return lambda: Model(estimator, classes=stream.classes), name
-
-
-def _notes(stream: LabelledStream, budget: float, cold_start: int) -> list[str]:
-    events = len(stream.rows)
-    notes = []
-    if stream.unusable:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in stream.unusable.items())
-        notes.append(f"{sum(stream.unusable.values()):,} records were left out ({reasons}).")
-    if stream.unlabelled:
-        notes.append(f"{stream.unlabelled:,} events have no label; they are answered, and not measured.")
-    if repeated := events - len({row.id for row in stream.rows}):
-        notes.append(f"{repeated:,} events repeat an id; an id is asked about once.")
-    if cold_start > budget * events:
-        notes.append(
-            f"The cold start ({cold_start:,} labels) is more than the whole budget ({budget * events:,.0f})."
-        )
-    return notes
+        return
+    show_comparison(comparison)
+    for path in (plot, html, results):
+        if path is not None:
+            typer.echo(f"wrote {path}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import groupby
+from pathlib import PurePath
 
 import numpy as np
 from river.drift import ADWIN
@@ -46,7 +47,13 @@ def compare(
     groups.sort(key=lambda group: group.baseline)  # those compared first; within each kind as planned
     notes = [*_notes(stream, plan), *dict.fromkeys(note for o in outcomes.values() for note in o.notes)]
     comparison = Comparison(
-        stream.name, len(stream.classes), groups, configuration, notes, cost_per_label, _drifts(groups)
+        PurePath(stream.name).name,
+        len(stream.classes),
+        groups,
+        configuration,
+        notes,
+        cost_per_label,
+        _drifts(groups),
     )
     silent = [group for group in comparison.compared if not group.labels]
     for group in silent:

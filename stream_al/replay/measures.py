@@ -94,7 +94,10 @@ def by_class(outcome: Outcome) -> list[ClassMeasures]:
         events = int(matrix.sum_row.get(label, 0))
         if events:
             one: Any = {"cm": matrix, "pos_val": label}
-            values = [kind(**one).get() for kind in (metrics.Precision, metrics.Recall, metrics.F1)]
+            values: list[float] = [
+                metric.get()  # type: ignore[no-untyped-call]
+                for metric in (metrics.Precision(**one), metrics.Recall(**one), metrics.F1(**one))
+            ]
             found.append(ClassMeasures(label, events, int(asked[code]), *values))
     return found
 

@@ -135,7 +135,7 @@ class Outcome:
     @cached_property
     def correct(self) -> npt.NDArray[np.float64]:
         """For every event: 1 right, 0 wrong, NaN where the true class is unknown."""
-        right = (self.predicted == self.truth).astype(np.float64)
+        right: npt.NDArray[np.float64] = (self.predicted == self.truth).astype(np.float64)
         right[self.truth == UNKNOWN] = np.nan
         return right
 

@@ -21,8 +21,8 @@ _LINES = 10
 class Watch:
     """Shows how many events of all runs are answered: a bar on a terminal, a few lines elsewhere."""
 
-    def __init__(self, console: Console, total: int, what: str, quiet: bool) -> None:
-        self._console, self._total, self._what = console, max(1, total), what
+    def __init__(self, console: Console, total: int, what: str, unit: str, quiet: bool) -> None:
+        self._console, self._total, self._what, self._unit = console, max(1, total), what, unit
         self._lines = not quiet and not console.is_terminal
         self._told = 0
         self._began = time.monotonic()  # for people only
@@ -30,7 +30,7 @@ class Watch:
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn("events"),
+            TextColumn(unit),
             TimeRemainingColumn(elapsed_when_finished=True),
         )
         live = console.is_terminal and not quiet
@@ -44,14 +44,14 @@ class Watch:
         if self._lines and share > self._told:
             self._told = share
             left = (time.monotonic() - self._began) * (self._total - events) / max(1, events)
-            line = f"{events:,} of {self._total:,} events, {done} of {of} runs done, about {left:,.0f} s left"
+            line = f"{events:,} of {self._total:,} {self._unit}, {done} of {of} runs done, about {left:,.0f} s left"
             self._console.print(line, highlight=False, soft_wrap=True)
 
 
 @contextmanager
-def watched(total: int, what: str = "runs", *, quiet: bool = False) -> Iterator[Watch]:
-    """Show on standard error how far something with so many events is."""
-    watch = Watch(Console(stderr=True), total, what, quiet)
+def watched(total: int, what: str = "runs", *, unit: str = "events", quiet: bool = False) -> Iterator[Watch]:
+    """Show on standard error how far something with so many events (or other units) is."""
+    watch = Watch(Console(stderr=True), total, what, unit, quiet)
     with watch.bar:
         yield watch
 
@@ -59,11 +59,7 @@ def watched(total: int, what: str = "runs", *, quiet: bool = False) -> Iterator[
 def comparison_table(comparison: Comparison) -> Table:
     """Return the numbers as a table, those compared first."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("strategy")
-    if len(comparison.models) > 1:
-        table.add_column("model")
-    if len(comparison.budgets) > 1:
-        table.add_column("budget", justify="right")
+    table.add_column("strategy", no_wrap=True)
     for name in ("labels", "of events", "accuracy", "vs all", "last tenth", "κ", "enough at"):
         table.add_column(name, justify="right")
     for group in comparison.groups:
@@ -73,13 +69,8 @@ def comparison_table(comparison: Comparison) -> Table:
 
 def _cells(comparison: Comparison, group: Group) -> Sequence[str]:
     gap, reached = comparison.gap(group), comparison.labels_to_reach(group)
-    cells = [group.title]
-    if len(comparison.models) > 1:
-        cells.append(group.model)
-    if len(comparison.budgets) > 1:
-        cells.append("" if group.budget is None else f"{group.budget:.1%}")
     return [
-        *cells,
+        comparison.label(group),
         f"{group.labels:,.0f}",
         f"{group.share:.1%}",
         percent(group.measures["accuracy"]),

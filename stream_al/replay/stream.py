@@ -11,8 +11,10 @@ from stream_al.errors import ConfigError, SourceError
 from stream_al.ports import EventSource, LabelledRow
 from stream_al.records import ClassLabel, DeadLetter
 
-_MOST_CLASSES = 1000
+MOST_CLASSES = 1000
 """A label column with more distinct values holds a measurement or an id."""
+_FEW = 20
+"""So many distinct fractions may be classes still."""
 _CHUNK = 10_000
 
 
@@ -29,7 +31,13 @@ class LabelledStream:
     unusable: Mapping[str, int]
 
     @classmethod
-    def read(cls, source: EventSource, name: str, limit: int | None = None) -> LabelledStream:
+    def read(
+        cls,
+        source: EventSource,
+        name: str,
+        limit: int | None = None,
+        max_classes: int = MOST_CLASSES,
+    ) -> LabelledStream:
         """Read a source to its end, or ``limit`` events of it.
 
         Raises
@@ -53,7 +61,7 @@ class LabelledStream:
         if not rows:
             why = f"; the first record ({problem.position}): {problem.detail}" if problem else ""
             raise SourceError(f"{name}: there is no event in it{why}")
-        return cls(name, tuple(rows), _classes(rows, name), dict(sorted(unusable.items())))
+        return cls(name, tuple(rows), _classes(rows, name, max_classes), dict(sorted(unusable.items())))
 
     @property
     def unlabelled(self) -> int:
@@ -66,7 +74,7 @@ def truth_of(row: EventRow) -> ClassLabel | None:
     return row.truth if isinstance(row, LabelledRow) else None
 
 
-def _classes(rows: list[EventRow], name: str) -> tuple[ClassLabel, ...]:
+def _classes(rows: list[EventRow], name: str, most: int) -> tuple[ClassLabel, ...]:
     found = {truth for row in rows if (truth := truth_of(row)) is not None}
     if not found:
         columns = ", ".join(rows[0].features)
@@ -77,13 +85,26 @@ def _classes(rows: list[EventRow], name: str) -> tuple[ClassLabel, ...]:
     if len(found) == 1:
         (only,) = found
         raise ConfigError(f"{name}: every label is {only!r}; there must be two classes or more to tell apart")
-    if len(found) > _MOST_CLASSES:
+    if len(found) > most:
         raise ConfigError(
-            f"{name}: the labels have {len(found):,} distinct values, more than {_MOST_CLASSES:,}: "
-            "that is a measurement or an id, not a class; name another --label-column"
+            f"{name}: the labels have {len(found):,} distinct values, more than {most:,}: "
+            "that is a measurement or an id, not a class; name another --label-column, or raise --max-classes"
+        )
+    if len(found) > max(_FEW, len(rows) // 10) and sum(map(_is_fraction, found)) * 2 > len(found):
+        few = ", ".join(sorted(map(str, found))[:3])
+        raise ConfigError(
+            f"{name}: the labels are {len(found):,} different fractions ({few}, …): a measurement, not a class; "
+            "sort it into classes first, or name another --label-column"
         )
     try:
         return tuple(sorted(found))
     except TypeError:
         kinds = ", ".join(sorted({type(label).__name__ for label in found}))
         raise ConfigError(f"{name}: the labels are of several types ({kinds}); make them one") from None
+
+
+def _is_fraction(label: ClassLabel) -> bool:
+    try:
+        return not float(label).is_integer()
+    except ValueError:
+        return False

@@ -20,7 +20,12 @@ from stream_al.runtime import Worker
 
 def worker(store: SqliteStore, events: int = 100) -> Worker:
     made = Worker(
-        learner(), MemoryEvents(rows(events)), SimulatedOracle(Crowd.one(5)), MemorySink(), store, batch_size=25
+        learner(),
+        MemoryEvents(rows(events)),
+        SimulatedOracle(Crowd.one(5)),
+        MemorySink(),
+        store,
+        batch_size=25,
     )
     made.recover()
     return made

@@ -3,12 +3,16 @@ from river import evaluate, linear_model, metrics, naive_bayes, preprocessing, t
 from streams import rows
 
 from connectors.datasets import RiverEvents
-from stream_al import Model, ModelError
+from connectors.memory import MemoryEvents, MemorySink, MemoryStore
+from stream_al import ActiveLearner, DeskRules, Model, ModelError
 from stream_al.ports import LabelledRow
 from stream_al.replay import LabelledStream, Trial, matched_random, parse_strategy, replay
-from stream_al.replay.contenders import all_labels
+from stream_al.replay.contenders import all_labels, contender
 from stream_al.replay.default_model import default_model
-from stream_al.replay.run import lateness
+from stream_al.replay.oracle import SimulatedOracle
+from stream_al.replay.outcome import Outcome
+from stream_al.replay.people import Crowd
+from stream_al.runtime import Worker
 
 PHISHING = LabelledStream.read(RiverEvents("river:Phishing"), "river:Phishing")
 SMALL = LabelledStream("small", tuple(rows(400)), ("in", "out"), {})
@@ -17,8 +21,8 @@ SMALL = LabelledStream("small", tuple(rows(400)), ("in", "out"), {})
 LINEAR = preprocessing.StandardScaler() | linear_model.LogisticRegression()
 
 
-def trial(estimator=LINEAR, **options):
-    return Trial(lambda: Model(estimator), **options)
+def trial(estimator=LINEAR, delay=0, jitter=0, **options):
+    return Trial(lambda: Model(estimator), Crowd.one(delay, jitter), **options)
 
 
 class _Verdicts(metrics.Accuracy):
@@ -54,11 +58,9 @@ def test_with_all_labels_it_agrees_with_river_event_by_event(estimator, delay):
         )
 
 
-def test_the_same_twice_whatever_the_batch_size():
+def test_the_same_twice():
     margin = parse_strategy("margin", cold_start=20)
-    once, again = (
-        replay(SMALL, margin, trial(delay=5, jitter=20, batch_size=size, key="k")) for size in (400, 7)
-    )
+    once, again = (replay(SMALL, margin, trial(delay=5, jitter=20, key="k")) for _ in range(2))
     assert once.correct.tobytes() == again.correct.tobytes()
     assert once.asked.tobytes() == again.asked.tobytes()
     other = replay(SMALL, margin, trial(delay=5, jitter=20, key="another"))
@@ -85,8 +87,9 @@ def test_all_labels_are_asked_for_even_if_they_come_when_it_is_over():
 
 def test_progress_is_told_up_to_the_end():
     told = []
-    replay(SMALL, all_labels(), trial(batch_size=150), told.append)
-    assert told[:3] == [150, 300, 400]
+    replay(SMALL, all_labels(), trial(), told.append)
+    assert told == sorted(told)
+    assert told[0] < told[-1] == 400
 
 
 TEXT = tuple(
@@ -122,7 +125,20 @@ def test_the_default_model_fits_the_stream(rows_, classes, name):
     assert replay(stream, all_labels(), trial(estimator)).answered == len(rows_)
 
 
-def test_lateness_in_words():
-    assert lateness(0, 0) == "before the next event"
-    assert lateness(1000, 0) == "1,000 events later"
-    assert lateness(50, 100) == "50 to 150 events later, out of order"
+@pytest.mark.parametrize("delay", [0, 1, 40])
+@pytest.mark.parametrize("name", ["margin", "entropy>0.9", "all", "none"])
+def test_it_does_event_by_event_what_the_worker_does(name, delay):
+    contender_ = contender(name, (), budget=0.2, cold_start=10, key="k")
+    crowd = Crowd.one(delay, 30)
+    outcome = replay(SMALL, contender_, Trial(lambda: Model(LINEAR), crowd, "k"))
+    rules = DeskRules(max_open=len(SMALL.rows) + 1)
+    learner = ActiveLearner(Model(LINEAR), contender_.strategy, rules=rules, key="k")
+    sink, oracle = MemorySink(), SimulatedOracle(crowd, "k")
+    Worker(learner, MemoryEvents(SMALL.rows), oracle, sink, MemoryStore(), batch_size=90).run()
+    written = Outcome.measure(
+        "", "", bytes(sink.streams["predictions"]).splitlines(), [row.truth for row in SMALL.rows], 0
+    )
+    assert outcome.classes == written.classes
+    for array in ("truth", "predicted", "confidence", "chance", "asked"):
+        assert getattr(outcome, array).tobytes() == getattr(written, array).tobytes(), array
+    assert outcome.answered == learner.model.version
