@@ -21,6 +21,7 @@ from stream_al.cli.replay import replay_command
 from stream_al.cli.run import run_command
 from stream_al.cli.status import status_command, verify_command
 from stream_al.cli.topics import topics_app
+from stream_al.cli.tune import tune_command
 
 app = typer.Typer(
     name="stream-al",
@@ -85,6 +86,7 @@ app.command("run")(run_command)
 app.command("label")(label_command)
 app.command("status")(status_command)
 app.command("replay")(replay_command)
+app.command("tune")(tune_command)
 app.command("verify")(verify_command)
 app.command("oracle")(oracle_command)
 app.add_typer(topics_app)
