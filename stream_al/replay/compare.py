@@ -55,12 +55,12 @@ def compare(
         cost_per_label,
         _drifts(groups),
     )
-    silent = [group for group in comparison.compared if not group.labels]
-    for group in silent:
-        notes.append(
-            f"{comparison.label(group)}: never asked; raise its threshold, or take a strategy with a budget, "
-            "which always asks."
-        )
+    for group in comparison.compared:
+        if all(question.reason == "cold-start" for run in group.runs for question in run.questions):
+            notes.append(
+                f"{comparison.label(group)}: never asked after the cold start; change its threshold, or take a strategy "
+                "with a budget, which asks the least sure events however sure the model is."
+            )
     return comparison
 
 

@@ -154,7 +154,7 @@ class Comparison:
 
     def _suffices(self, group: Group) -> bool:
         gap = self.gap(group)
-        return gap is not None and gap >= -100.0 * WITHIN
+        return gap is not None and gap >= -100.0 * WITHIN - 1e-9
 
     def sentence(self) -> str:
         """Return the result in words: the best of those compared, beside the baselines."""

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 from typing import Any, Final
+from zipfile import BadZipFile
 
 import msgspec
 import numpy as np
@@ -50,10 +51,10 @@ class Kept:
         """Return what a run gave; None if it was not run to its end."""
         path = self.path(cell)
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as stored, np.load(stored, allow_pickle=False) as file:
                 head: dict[str, Any] = json.loads(str(file["head"]))
                 arrays = {name: file[name] for name in _ARRAYS}
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             return None
         return Outcome(
             name=head["name"],

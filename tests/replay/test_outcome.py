@@ -1,23 +1,16 @@
 import json
 import math
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_al.replay.comparison import Comparison
 from stream_al.replay.outcome import Outcome
 
 
 def measured(answers, truths, asked=()):
     lines = [json.dumps({"label": a, "queried": n in asked}).encode() for n, a in enumerate(answers)]
     return Outcome.measure("margin", "asked by margin", lines, truths, len(asked))
-
-
-def outcome(name, title, right, events, labels):
-    correct = np.array([1.0] * right + [0.0] * (events - right))
-    return Outcome(name, title, correct, np.arange(events) < labels, labels)
 
 
 def test_no_answer_is_wrong_and_no_truth_does_not_count():
@@ -27,7 +20,7 @@ def test_no_answer_is_wrong_and_no_truth_does_not_count():
 
 
 def test_a_prediction_too_few_is_noticed():
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="must be as many"):
         measured(["a"], ["a", "b"])
 
 
@@ -64,39 +57,7 @@ def test_the_recent_accuracy_forgets():
     assert found.curve()[-1].accuracy == pytest.approx(0.1)
 
 
-def test_the_sentence_says_who_wins_and_by_how_much():
-    margin = outcome("margin", "asked by margin", 80, 100, 10)
-    rest = [outcome("random", "asked at random", 75, 100, 11), outcome("all", "all labels", 90, 100, 100)]
-    comparison = Comparison("x", 2, [margin, *rest], {})
-    assert comparison.sentence() == (
-        "Asked by margin, 10 labels for 100 events gave 80.0% right answers: 5.0 points more than asking "
-        "for 11 at random, and 10.0 points fewer than learning from all 100 labels."
-    )
-    assert comparison.gap(margin) == pytest.approx(-10.0)
-
-
-def test_the_sentence_does_not_hide_a_loss_or_a_draw():
-    margin = outcome("margin", "asked by margin", 70, 100, 10)
-    rest = [outcome("random", "asked at random", 75, 100, 10), outcome("all", "all labels", 70, 100, 100)]
-    text = Comparison("x", 2, [margin, *rest], {}).sentence()
-    assert "5.0 points fewer than asking for 10 at random" in text
-    assert "as many as learning from all 100 labels" in text
-
-
-def test_the_sentence_compares_with_random_only_what_spent_no_more():
-    lavish = outcome("margin<0.9", "asked where margin < 0.9", 95, 100, 60)
-    frugal = outcome("margin", "asked by margin", 80, 100, 10)
-    rest = [outcome("random", "asked at random", 75, 100, 10), outcome("all", "all labels", 97, 100, 100)]
-    assert "Asked by margin, 10 labels" in Comparison("x", 2, [lavish, frugal, *rest], {}).sentence()
-    alone = Comparison("x", 2, [lavish, *rest], {}).sentence()
-    assert alone == (
-        "Asked where margin < 0.9, 60 labels for 100 events gave 95.0% right answers: "
-        "2.0 points fewer than learning from all 100 labels."
-    )
-
-
-def test_one_outcome_alone_makes_a_sentence_and_no_gap():
-    alone = outcome("all", "all labels", 1, 2, 2)
-    assert Comparison("x", 2, [alone], {}).sentence().endswith("gave 50.0% right answers.")
-    random = Comparison("x", 2, [outcome("random", "asked at random", 1, 2, 2)], {})
-    assert random.gap(random.outcomes[0]) is None
+def test_what_came_after_is_measured_by_itself():
+    found = measured(["a", "b", "a", "a"], ["a", "a", "a", "b"], asked={0, 3}).after(2)
+    assert (found.events, found.labels, found.accuracy) == (2, 1, 0.5)
+    assert found.chance.shape == found.confidence.shape == (2,)
