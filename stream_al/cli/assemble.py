@@ -16,8 +16,6 @@ from stream_al.config import Config, EventsConfig, stored_config
 from stream_al.errors import ConfigError
 from stream_al.learner import ActiveLearner
 from stream_al.ports import EventSource, LabelSource
-from stream_al.replay.oracle import SimulatedOracle
-from stream_al.replay.people import Crowd
 from stream_al.runtime.worker import Worker
 
 
@@ -95,6 +93,9 @@ def _labels(config: Config, store: SqliteStore) -> LabelSource:
             raise ConfigError(
                 '[labels] source = "simulated": set [events] label_column, where it finds the truth'
             )
+        from stream_al.replay.oracle import SimulatedOracle
+        from stream_al.replay.people import Crowd
+
         return SimulatedOracle(Crowd.one(labels.delay, labels.jitter), config.run.key)
     return SqliteLabels(store)
 

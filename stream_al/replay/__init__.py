@@ -1,24 +1,56 @@
-"""Replays: a labelled stream, several query strategies side by side, and what each would have achieved.
+"""Replays: a labelled stream, query strategies side by side, and what each would have achieved.
 
-A replay runs the very worker that runs in production, with a simulated oracle in the place of people. Nothing
-in it depends on a clock or a generator: the same input and options give the same results, to the last byte.
+A replay runs the very learner that runs in production, with a simulated oracle in the place of people. Nothing
+in it depends on a clock or a generator: the same input and options give the same results, to the last byte, in
+whatever number of processes.
 """
 
+from stream_al.replay.compare import compare
 from stream_al.replay.comparison import Comparison
-from stream_al.replay.contenders import Contender, matched_random, parse_strategy
+from stream_al.replay.contenders import Contender, contender, matched_random, parse_strategy
+from stream_al.replay.group import Estimate, Group
+from stream_al.replay.latency import Clock, Latency, WorkingHours
+from stream_al.replay.measures import MEASURES, by_class, measures
 from stream_al.replay.oracle import SimulatedOracle
 from stream_al.replay.outcome import Outcome
+from stream_al.replay.people import Annotator, Crowd
+from stream_al.replay.plan import Cell, Entry, Plan, entries
+from stream_al.replay.pool import run_plan
+from stream_al.replay.rounds import Rounds, RoundsOutcome, run_rounds
 from stream_al.replay.run import Trial, replay
 from stream_al.replay.stream import LabelledStream
+from stream_al.replay.tune import Tuned, tune
 
 __all__ = [
+    "MEASURES",
+    "Annotator",
+    "Cell",
+    "Clock",
     "Comparison",
     "Contender",
+    "Crowd",
+    "Entry",
+    "Estimate",
+    "Group",
     "LabelledStream",
+    "Latency",
     "Outcome",
+    "Plan",
+    "Rounds",
+    "RoundsOutcome",
     "SimulatedOracle",
     "Trial",
+    "Tuned",
+    "WorkingHours",
+    "by_class",
+    "compare",
+    "contender",
+    "entries",
     "matched_random",
+    "measures",
     "parse_strategy",
     "replay",
+    "run_plan",
+    "run_rounds",
+    "tune",
 ]

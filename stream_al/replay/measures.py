@@ -7,7 +7,6 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from river import metrics
-from scipy.signal import lfilter
 
 from stream_al.records import ClassLabel
 from stream_al.replay.outcome import UNKNOWN, Outcome
@@ -104,11 +103,14 @@ def by_class(outcome: Outcome) -> list[ClassMeasures]:
 
 def faded(correct: npt.NDArray[np.float64], fading: float = FADING) -> npt.NDArray[np.float64]:
     """Return, after every event, the share of right answers in which each event more weighs an older one less."""
-    known = ~np.isnan(correct)
-    right = lfilter([1.0], [1.0, -fading], np.where(known, correct, 0.0))
-    count = lfilter([1.0], [1.0, -fading], known.astype(np.float64))
-    with np.errstate(invalid="ignore"):
-        found: npt.NDArray[np.float64] = right / count
+    found = np.full(len(correct), np.nan)
+    right = count = 0.0
+    for place, value in enumerate(correct.tolist()):
+        right, count = fading * right, fading * count
+        if value == value:  # its true class is known
+            right, count = right + value, count + 1.0
+        if count:
+            found[place] = right / count
     return found
 
 

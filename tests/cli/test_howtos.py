@@ -1,0 +1,26 @@
+"""What the how-tos say runs when pasted, in the order they say it."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+HOWTOS = ["howto-replay.md"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HOWTOS)
+def test_every_command_of_a_howto_runs(name, tmp_path):
+    commands = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / name).read_text("utf-8"), re.DOTALL)
+    assert commands
+    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    for command in commands:
+        done = subprocess.run(
+            command, shell=True, text=True, capture_output=True, cwd=tmp_path, env=environment, check=False
+        )
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
