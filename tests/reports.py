@@ -13,7 +13,7 @@ from stream_al.replay.plan import Plan, entries
 from stream_al.replay.pool import run_plan
 from stream_al.replay.report import render
 
-VOID = {"meta", "link", "img", "source", "br"}
+VOID = {"meta", "link", "img", "source", "br", "wbr"}
 
 
 class Page(HTMLParser):

@@ -175,7 +175,7 @@ def over_time(comparison: Comparison) -> list[Chart]:
 def latency(group: Group) -> Chart | None:
     """Return how late a strategy's labels were, in events: a histogram; None when all were equally late.
 
-    What came later than 99 in 100 is in the last bar.
+    The axis ends where 99 in 100 had come; what came later is in the last bar.
     """
     waits = np.concatenate([run.waits for run in group.runs])
     if not len(waits) or waits.min() == waits.max():

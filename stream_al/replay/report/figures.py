@@ -129,8 +129,8 @@ def latency(comparison: Comparison) -> Figure | None:
         caption += f" {count(missing)} questions ({share(missing / group.labels)}) gave no label."
     caption += " What was open at the end of the stream is counted as answered then."
     drawn = charts.latency(group)
-    if drawn is not None:
-        caption += " The last bar holds the last hundredth."
+    if drawn is not None and waits.max() >= drawn.bars[-1][1]:
+        caption += " What took longer than the axis is long is in its last bar."
     panels = () if drawn is None else (_panel("", "Waiting times", drawn, tables.behind_latency(group)),)
     return Figure("latency", "How late labels were", caption, panels)
 

@@ -90,9 +90,8 @@ def _judged(name: str, difference: Estimate) -> str:
     interval = f"(95% interval {signed(difference.low)} to {signed(difference.high)} points)"
     if difference.low <= 0.0 <= difference.high:
         return f"The difference between {name} and random may be chance {interval}."
-    side = "ahead of" if difference.low > 0.0 else "behind"
-    by = f"{abs(difference.mean):.1f} points"
-    return f"{name} was {side} random by {by}, which is more than chance {interval}."
+    what = f"lead of {name} over" if difference.low > 0.0 else f"lag of {name} behind"
+    return f"The {what} random, {abs(difference.mean):.1f} points, is more than chance {interval}."
 
 
 def _with_budget(group: Group) -> str:

@@ -1,5 +1,6 @@
 import base64
 import re
+from importlib.resources import files
 from itertools import pairwise
 
 import pytest
@@ -100,12 +101,28 @@ def luminance(color: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
 @pytest.mark.parametrize("palette", [LIGHT, DARK])
-def test_whatever_is_read_has_the_contrast_of_wcag_aa(palette):
-    ground = luminance(palette.ground)
+def test_whatever_is_read_in_a_figure_has_the_contrast_of_wcag_aa(palette):
     for color in (palette.ink, palette.faint, *palette.compared, palette.random, palette.all, palette.none):
-        light, dark = sorted((luminance(color), ground), reverse=True)
-        assert (light + 0.05) / (dark + 0.05) >= 4.5, color
+        assert contrast(color, palette.ground) >= 4.5, color
+
+
+def test_whatever_is_read_on_the_page_has_the_contrast_of_wcag_aa():
+    css = (files("stream_al.replay.report") / "report.css").read_text("utf-8")
+    schemes = [
+        dict(re.findall(r"--(\w+): (#\w{6})", block)) for block in re.findall(r":root \{[^}]*--[^}]*\}", css)
+    ]
+    assert len(schemes) == 2
+    for scheme, palette in zip(schemes, (LIGHT, DARK), strict=True):
+        assert scheme["card"] == palette.ground
+        for color in ("ink", "faint", "accent"):
+            for ground in ("ground", "card", "mark"):
+                assert contrast(scheme[color], scheme[ground]) >= 4.5, (color, ground)
 
 
 def test_twenty_strategies_differ_in_colour_or_stroke():

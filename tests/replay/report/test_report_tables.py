@@ -97,15 +97,15 @@ def test_key_figures_are_of_the_best_beside_its_baselines(single, grid):
 @pytest.mark.parametrize(
     ("low", "high", "said"),
     [
-        (0.5, 1.5, "ahead of random by 1.0"),
-        (-1.5, -0.5, "behind random by 1.0"),
+        (0.5, 1.5, "The lead of margin over random, 1.0 points"),
+        (-1.5, -0.5, "The lag of margin behind random, 1.0 points"),
         (-0.5, 2.5, "may be chance"),
     ],
 )
 def test_a_difference_is_judged_by_its_interval(low, high, said):
     sentence = words._judged("margin", Estimate((low + high) / 2, low, high))
     assert said in sentence
-    assert ("more than chance" in sentence) == ("by 1.0" in sentence)
+    assert ("more than chance" in sentence) == ("1.0 points, is" in sentence)
 
 
 def test_differences_are_taken_run_by_run(grid):
