@@ -116,7 +116,7 @@ def _finish(axes: Axes, chart: Chart, palette: Palette, size: tuple[int, int]) -
     axes.set_xlabel(chart.xlabel, color=palette.faint, fontsize=_TEXT)
     axes.grid(axis="y", color=palette.grid, linewidth=1)
     axes.set_axisbelow(True)
-    axes.tick_params(colors=palette.faint, length=0, labelsize=_TEXT - 0.5)
+    axes.tick_params(colors=palette.faint, length=0, labelsize=_TEXT - 0.5, pad=5)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(palette.grid)
@@ -229,6 +229,7 @@ def _mark(axes: Axes, chart: Chart, palette: Palette) -> None:
             va="top",
             color=palette.ink,
             fontsize=_TEXT,
+            bbox={"facecolor": palette.ground, "edgecolor": "none", "pad": 1.5},
         )
 
 

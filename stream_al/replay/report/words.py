@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from stream_al.replay.comparison import Comparison
-from stream_al.replay.contenders import RANDOM
 from stream_al.replay.group import Estimate, Group
 from stream_al.replay.report.charts import short
 from stream_al.replay.report.numbers import budget, count, estimate, price, share, signed
@@ -58,18 +57,24 @@ def key_figures(comparison: Comparison) -> list[Figure]:
 
 def qualifiers(comparison: Comparison) -> list[str]:
     """Return how far the numbers can be trusted, in sentences."""
+    best, many = comparison.best, len(comparison.compared)
+    name = label(comparison, best)
     if comparison.seeds < 2:
-        return ["One run of each; differences of a point may be chance. More seeds would give intervals."]
-    found = [
-        f"Means of {comparison.seeds} runs, which differ in the events explored at random and in how people "
-        "answered; ± and the bands are 95% intervals of the mean. Stream and model were the same in all runs: "
-        "what another stream would give, the intervals do not say."
-    ]
-    best = comparison.best
+        found = ["One run of each; differences of a point may be chance. More seeds would give intervals."]
+    else:
+        found = [
+            f"Means of {comparison.seeds} runs, which differ in the events explored at random and in how people "
+            "answered; ± and the bands are 95% intervals of the mean. Stream and model were the same in all runs: "
+            "what another stream would give, the intervals do not say."
+        ]
     at_random = comparison.random(best)
     difference = None if at_random is None else ahead(best, at_random)
-    if difference is not None and best.name != RANDOM and difference.low is not None:
-        found.append(_judged(label(comparison, best), difference))
+    if difference is not None and difference.low is not None:
+        found.append(_judged(name, difference))
+    if many > 1:
+        found.append(
+            f"Of {many} that were compared, {name} was chosen by these very numbers, which flatters it."
+        )
     return found
 
 

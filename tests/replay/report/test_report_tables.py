@@ -108,6 +108,14 @@ def test_a_difference_is_judged_by_its_interval(low, high, said):
     assert ("more than chance" in sentence) == ("1.0 points, is" in sentence)
 
 
+def test_one_chosen_from_several_is_told_to_be_flattered(single, grid):
+    for comparison in (single, grid):
+        name, many = words.label(comparison, comparison.best), len(comparison.compared)
+        assert f"Of {many} that were compared, {name} was chosen" in words.qualifiers(comparison)[-1]
+    alone = replace(single, groups=[single.best, *single.groups[2:]])
+    assert words.qualifiers(alone) == words.qualifiers(single)[:1]
+
+
 def test_differences_are_taken_run_by_run(grid):
     best, at_random = grid.best, grid.random(grid.best)
     found = words.ahead(best, at_random)
