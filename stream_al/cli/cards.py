@@ -19,6 +19,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.panel import Panel
 from rich.text import Text
 
+from stream_al.reasons import reason_text
 from stream_al.records import ClassLabel, Query
 
 _ESCAPES: Final = re.compile(
@@ -108,17 +109,7 @@ def share_text(probability: float) -> str:
 
 def why(query: Query) -> str:
     """Return why an event is asked about, in one sentence for people."""
-    worth = f"a label is worth {query.utility:.2f}"
-    if query.threshold is not None:
-        worth += f", it asks above {query.threshold:.2f}"
-    reason = {
-        "cold-start": "the model is only starting and needs its first examples",
-        "uncertain": f"the model is unsure ({worth})",
-        "explore": "picked by chance, to look where the model is sure of itself",
-        "random": "picked by chance, for a fair sample of the stream",
-        "drift": f"the stream seems to have changed ({worth})",
-        "representative": f"many events are like this one ({worth})",
-    }.get(query.reason, query.reason)
+    reason = reason_text(query.reason, query.utility, query.threshold)
     known = {0: "no examples yet", 1: "1 example"}.get(query.model_version, f"{query.model_version} examples")
     return f"Asked because: {reason}. The model had learned {known} (version {query.model_version})."
 
