@@ -10,6 +10,7 @@ from typing import Any
 
 from connectors.datasets import PREFIX, RiverEvents
 from connectors.files import Columns, CsvEvents, JsonlEvents, JsonlLabels, JsonlSink, event_lines
+from connectors.parquet import ParquetEvents
 from connectors.sqlite import SqliteLabels, SqliteStore
 from stream_al.build import build_learner, event_format
 from stream_al.config import Config, EventsConfig, stored_config
@@ -76,9 +77,15 @@ def open_events(
         events.id_column or events.timestamp_column or events.key_column or events.ignore
     ):
         raise ConfigError(
-            f'{name}: [events] id_column, timestamp_column, key_column and ignore are for format "csv" and '
-            '"flat-jsonl"; in format "jsonl" a record has "id", "timestamp", "key" and "features"'
+            f'{name}: [events] id_column, timestamp_column, key_column and ignore are for format "csv", '
+            '"flat-jsonl" and "parquet"; in format "jsonl" a record has "id", "timestamp", "key" and "features"'
         )
+    if form == "parquet":
+        if events.path == "-" or events.follow:
+            raise ConfigError(
+                f'{name}: [events] format = "parquet": is of a whole file; name one in path, and leave follow out'
+            )
+        return ParquetEvents(Path(events.path), columns)
     lines = event_lines(events.path, follow=events.follow, max_bytes=events.max_record_bytes)
     if form == "csv":
         return CsvEvents(lines, columns)
