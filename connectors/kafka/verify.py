@@ -25,6 +25,7 @@ from stream_al.config import Config, KafkaConfig
 from stream_al.errors import ConfigError, RecordError, SourceError
 from stream_al.model import Model
 from stream_al.records import Example
+from stream_al.stand_ins import KnownScores
 from stream_al.strategies import QueryStrategy
 from stream_al.uncertainty import Scores
 from stream_al.verdict import Verdict, differing, short
@@ -209,7 +210,7 @@ class _Verification:
             partition = TopicPartition(self._topics.events, number)
             lane = EventLane(partition, self._model, self._strategy, self._key, self._topics)
             known = [(where, row) for where, row in rows[number] if where in scored]
-            lane.learner.model = _Known([scored[where] for where, _ in known])  # type: ignore[assignment]
+            lane.learner.model = KnownScores([scored[where] for where, _ in known])  # type: ignore[assignment]
             answers, incidents = lane.learner.answer([row for _, row in known])
             for incident in incidents:
                 if incident.line:
@@ -298,14 +299,3 @@ class _Verification:
             self.verdict.add(
                 f"example {number} (of event {example.event_id!r}): has other features than its event"
             )
-
-
-class _Known:
-    """Stands for the model when all scores are known already."""
-
-    def __init__(self, scores: list[Scores | RecordError]) -> None:
-        self._scores = scores
-
-    def score_all(self, events: Sequence[object]) -> list[Scores | RecordError]:
-        """Return the scores."""
-        return self._scores
