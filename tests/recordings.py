@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import random
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from connectors.memory import MemoryEvents, MemorySink
+import msgspec
+
+from connectors.memory import MemoryEvents, MemorySink, MemoryStore
 from connectors.sqlite import SqliteStore
 from stream_al import ActiveLearner
-from stream_al.codec import EventRow, QueryRow
+from stream_al.codec import EventRow, PredictionRow, QueryRow
 from stream_al.ports import NEVER, IncomingLabel, LabelledRow
+from stream_al.recording import RecordedLabel, Recording
 from stream_al.runtime import Worker
 
 
@@ -96,3 +99,21 @@ def run_pipeline(
     worker.run()
     store.close()
     return path
+
+
+def record_in_memory(
+    make_learner: Callable[[], ActiveLearner], events: Sequence[EventRow], people: People
+) -> Recording:
+    """Run a worker over events, and return its record without going through a file."""
+    store, sink = MemoryStore(keep_batches=True), MemorySink()
+    worker = Worker(make_learner(), MemoryEvents(events), people, sink, store, batch_size=500)  # type: ignore[arg-type]
+    worker.run()
+    decode = msgspec.json.Decoder(PredictionRow).decode
+    return Recording(
+        "in memory",
+        make_learner,
+        [row for batch in store.batches for row in batch.events],
+        [decode(line) for line in bytes(sink.streams["predictions"]).splitlines()],
+        [RecordedLabel(r.record, r.position, r.event_id, r.outcome, r.at_event) for r in store.received],
+        store.log,
+    )
