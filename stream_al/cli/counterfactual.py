@@ -145,12 +145,16 @@ def _short(figure: Figure) -> str:
 
 def _sentences(evidence: Evidence, result: Counterfactual) -> list[str]:
     """Return a result in words."""
+    from stream_al.replay.counterfactual import RECORDED
+
     events = len(evidence.recording.events)
     more = result.questions - int(evidence.asked.sum())
     title = result.title[0].upper() + result.title[1:]
     than = f", {abs(more):,} {'more' if more > 0 else 'fewer'} than were asked" if more else ""
     told = [f"{title}: {result.questions:,} questions about {events:,} events{than}."]
-    if not result.own_models:
+    if result.own_models and result.name != RECORDED:
+        told.append("The record determines its whole run, its models too.")
+    elif not result.own_models:
         until, questions = result.determined
         if not evidence.unlike:
             told.append(
@@ -164,6 +168,8 @@ def _sentences(evidence: Evidence, result: Counterfactual) -> list[str]:
         told.append(
             _told("Of the events that it does not ask about, {} were answered rightly", result.elsewhere)
         )
+    if result.own_models:
+        told.append(_told("Of all events, {} were", result.accuracy))
     return told
 
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from stream_al.replay.share import Bools, Figure, Floats, Sample, weighted_share
 from stream_al.stand_ins import AskedElsewhere, KnownScores
 from stream_al.strategies import ColdStart, QueryStrategy
 from stream_al.uncertainty import Scores
+
+RECORDED: Final = "as it was"
+"""The name of the strategy that ran."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +115,9 @@ class Evidence:
         """How many questions have no agreed answer."""
         return int(self.asked.sum()) - len(self.recording.agreed)
 
-    def as_it_was(self, name: str = "as it was", title: str = "as it was") -> Counterfactual:
+    def as_it_was(self) -> Counterfactual:
         """Return what the recorded strategy cost and gave."""
-        return self._determined(name, title, self.recording.predictions)
+        return self._determined(RECORDED, RECORDED, self.recording.predictions)
 
     def of(self, contender: Contender) -> Counterfactual:
         """Return what another strategy would have cost and given, after the cold start that there was."""
