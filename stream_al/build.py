@@ -115,8 +115,10 @@ def event_format(events: EventsConfig) -> str:
     suffixes = Path(events.path).suffixes
     if ".csv" in suffixes:
         return "csv"
+    if suffixes[-1:] == [".parquet"]:
+        return "parquet"
     if events.path == "-" or {".jsonl", ".ndjson"} & set(suffixes):
         return "jsonl"
     raise ConfigError(
-        f'[events] path = {events.path!r}: not told by its name; set format to "csv" or "jsonl"'
+        f'[events] path = {events.path!r}: not told by its name; set format to "csv", "jsonl" or "parquet"'
     )

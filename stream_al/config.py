@@ -153,7 +153,7 @@ class EventsConfig(_Section):
     """``[events]``: where events come from."""
 
     path: str = "-"
-    format: Literal["csv", "jsonl", "flat-jsonl"] | None = None
+    format: Literal["csv", "jsonl", "flat-jsonl", "parquet"] | None = None
     follow: bool = False
     id_column: str | None = None
     timestamp_column: str | None = None

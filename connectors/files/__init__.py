@@ -6,10 +6,10 @@ one, which cuts the file back to its committed length and appends what the last 
 cannot be read twice: lines that a killed process had read and not committed are lost.)
 """
 
-from connectors.files.columns import Columns
 from connectors.files.events import CsvEvents, JsonlEvents, event_lines
 from connectors.files.jsonl import JsonlLabels, JsonlSink
 from connectors.files.lines import FileLines, StdinLines
+from stream_al.columns import Columns
 
 __all__ = [
     "Columns",

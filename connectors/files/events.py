@@ -10,9 +10,9 @@ from pathlib import Path
 
 from msgspec import MsgspecError
 
-from connectors.files.columns import Columns, text_of
 from connectors.files.lines import FileLines, Line, Lines, StdinLines, oversized_error
 from stream_al.codec import EventRow, decode_event, decode_events, decode_json, encode_json
+from stream_al.columns import Columns, text_of
 from stream_al.errors import RecordError, SourceError
 from stream_al.ports import Position
 from stream_al.records import DeadLetter, FeatureValue

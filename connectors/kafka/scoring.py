@@ -10,37 +10,15 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from connectors.kafka.outbox import Outbox, Topics
 from connectors.kafka.wire import EVENT, Headers, Message, carried, key_of, partition_of, place, time_of
-from stream_al.codec import EventRow, QueryRow, decode_events, encode_json, encode_predictions
+from stream_al.codec import EventRow, decode_events, encode_json, encode_predictions
 from stream_al.errors import RecordError, SourceError
-from stream_al.labels import LabelDesk, Settled
 from stream_al.learner import ActiveLearner
 from stream_al.model import Model
-from stream_al.records import Query
 from stream_al.runtime.worker import RUN
+from stream_al.stand_ins import AskedElsewhere
 from stream_al.strategies import QueryStrategy
 
 _VERSION: Final = 1
-
-
-class AskedElsewhere(LabelDesk):
-    """Stands where the desk would, when other workers match the labels: asks, and keeps nothing."""
-
-    def __init__(self) -> None:
-        super().__init__(keep_changes=False)
-        self._line = b""
-
-    def blocks(self, event_id: str, utility: float) -> str | None:
-        """Block nothing: what this worker happens to know must not decide."""
-        return None
-
-    def ask(self, query: Query | QueryRow) -> list[Settled]:
-        """Write the query down."""
-        self._line = query.to_json()
-        return []
-
-    def line(self, event_id: str) -> bytes:
-        """Return the query just asked."""
-        return self._line
 
 
 class EventLane:

@@ -8,28 +8,25 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from kafka.structs import OffsetAndMetadata, TopicPartition
+from kafka.structs import TopicPartition
 
-from connectors.kafka import client
 from connectors.kafka.fold import read_example
-from connectors.kafka.outbox import Topics
+from connectors.kafka.history import History, by_header
 from connectors.kafka.scoring import EventLane, read_state
-from connectors.kafka.wire import EVENT, FORWARDED, LABELS, PLACE, VOTES, header, partitions, place
-from connectors.kafka.worker import look_up
+from connectors.kafka.wire import EVENT, FORWARDED, LABELS, PLACE, VOTES, header, place
 from stream_al.build import build_learner
 from stream_al.codec import EventRow, encode_predictions
-from stream_al.config import Config, KafkaConfig
-from stream_al.errors import ConfigError, RecordError, SourceError
+from stream_al.config import Config
+from stream_al.errors import RecordError
 from stream_al.model import Model
 from stream_al.records import Example
+from stream_al.stand_ins import KnownScores
 from stream_al.strategies import QueryStrategy
 from stream_al.uncertainty import Scores
 from stream_al.verdict import Verdict, differing, short
-
-_Committed = dict[TopicPartition, OffsetAndMetadata]
 
 
 def verify(
@@ -53,92 +50,39 @@ def verify(
     SourceError
         When topics are missing, or events that are needed were deleted.
     """
-    kafka = config.kafka
-    if kafka is None:
-        raise ConfigError(f"{name}: there is no [kafka] section")
-    if kafka.predictions != "all":
-        raise ConfigError(
-            f"{name}: [kafka] predictions = {kafka.predictions!r}: there is nothing to compare decisions with; "
-            "only pipelines that publish all predictions can be verified"
-        )
-    topics, _ = look_up(config, name)
-    with client.admin(kafka) as admin:
-        committed: _Committed = admin.list_group_offsets({kafka.group: None})[kafka.group]
-    return _Verification(config, kafka, topics, committed, name).run(on_step)
+    return _Verification(config, History(config, name), name).run(on_step)
 
 
 class _Verification:
-    def __init__(
-        self, config: Config, kafka: KafkaConfig, topics: Topics, committed: _Committed, name: str
-    ) -> None:
+    def __init__(self, config: Config, history: History, name: str) -> None:
         self.verdict = Verdict()
         learner = build_learner(config, name)
         self._model: Model = learner.model
-        self._strategy: QueryStrategy = learner.strategy.divided(topics.event_partitions)
+        self._history, self._topics = history, history.topics
+        self._strategy: QueryStrategy = learner.strategy.divided(self._topics.event_partitions)
         self._key = config.run.key
-        self._kafka, self._topics, self._committed = kafka, topics, committed
         self._rows: dict[str, EventRow] = {}
         """Every event that was answered, by its place."""
 
     def run(self, on_step: Callable[[int, int], None]) -> Verdict:
         steps = 5
         on_step(0, steps)
-        topics = self._topics
-        events = self._below_committed(self._read(topics.events, topics.event_partitions, whole=True))
-        predictions = self._by(EVENT, self._read(topics.predictions, topics.prediction_partitions))
-        letters = self._by(PLACE, self._read(topics.dead_letters, self._count(topics.dead_letters)))
+        topics, read = self._topics, self._history.read
+        events = self._history.events()
+        predictions = by_header(EVENT, read(topics.predictions, topics.prediction_partitions))
+        letters = by_header(PLACE, read(topics.dead_letters))
         on_step(1, steps)
         rows = self._events(events, predictions, letters)
         on_step(2, steps)
-        examples = self._read(topics.examples, 1)
+        examples = read(topics.examples, 1)
         scored = self._score(examples, rows, predictions)
         on_step(3, steps)
-        queries = self._read(topics.queries, topics.query_partitions)
+        queries = read(topics.queries, topics.query_partitions)
         self._decide(rows, scored, predictions, queries)
         on_step(4, steps)
         self._labels(examples, letters, queries)
         on_step(5, steps)
         return self.verdict
-
-    # ── reading ──────────────────────────────────────────────────────────────────────────────────
-
-    def _count(self, topic: str) -> int:
-        with client.admin(self._kafka) as admin:
-            return len(admin.describe_topics([topic])[0]["partitions"])
-
-    def _read(self, topic: str, count: int, *, whole: bool = False) -> list[Any]:
-        """Return all committed records of a topic, by partition and offset."""
-        found: list[Any] = []
-        with client.consumer(self._kafka) as consumer:
-            share = partitions(topic, range(count))
-            consumer.assign(share)
-            ends = consumer.end_offsets(share)
-            for partition, beginning in consumer.beginning_offsets(share).items():
-                if whole and beginning > 0 and self._committed.get(partition) is not None:
-                    raise SourceError(
-                        f"{topic}:{partition.partition}: the events before offset {beginning:,} were deleted, and "
-                        "what was decided about them decides about the others; keep events for longer "
-                        "([kafka.topics] retention)"
-                    )
-                consumer.seek(partition, beginning)
-            while any((consumer.position(partition) or 0) < end for partition, end in ends.items()):
-                for records in consumer.poll(500, 10_000).values():
-                    found += records
-        found.sort(key=lambda record: (record.partition, record.offset))
-        return [record for record in found if record.offset < ends[TopicPartition(topic, record.partition)]]
-
-    def _below_committed(self, records: Iterable[Any]) -> list[Any]:
-        return [r for r in records if r.offset < self._offset(r.topic, r.partition)]
-
-    def _offset(self, topic: str, partition: int) -> int:
-        found = self._committed.get(TopicPartition(topic, partition))
-        return 0 if found is None else int(found.offset)
-
-    def _by(self, name: str, records: Iterable[Any]) -> dict[str, list[Any]]:
-        found: dict[str, list[Any]] = defaultdict(list)
-        for record in records:
-            found[header(record, name) or f"(without {name})"].append(record)
-        return found
 
     # ── predictions and decisions ────────────────────────────────────────────────────────────────
 
@@ -209,7 +153,7 @@ class _Verification:
             partition = TopicPartition(self._topics.events, number)
             lane = EventLane(partition, self._model, self._strategy, self._key, self._topics)
             known = [(where, row) for where, row in rows[number] if where in scored]
-            lane.learner.model = _Known([scored[where] for where, _ in known])  # type: ignore[assignment]
+            lane.learner.model = KnownScores([scored[where] for where, _ in known])  # type: ignore[assignment]
             answers, incidents = lane.learner.answer([row for _, row in known])
             for incident in incidents:
                 if incident.line:
@@ -218,7 +162,7 @@ class _Verification:
                 self._compare(
                     "prediction", where, predictions[where][0].value, encode_predictions([answer])[:-1]
                 )
-            committed = self._committed.get(partition)
+            committed = self._history.committed.get(partition)
             if committed is not None:
                 found = read_state(committed.metadata, partition, self._strategy, self._topics.fingerprint)
                 again = (lane.learner.state, lane.learner.events)
@@ -247,8 +191,8 @@ class _Verification:
     def _labels(self, examples: Sequence[Any], letters: dict[str, list[Any]], queries: Sequence[Any]) -> None:
         """See that every label has one outcome, and every example follows from its query and its labels."""
         topics = self._topics
-        everything = self._read(topics.labels, topics.query_partitions)
-        records = self._below_committed(everything)
+        everything = self._history.read(topics.labels, topics.query_partitions)
+        records = self._history.below_committed(everything)
         originals = {place(record): record for record in records if header(record, FORWARDED) is None}
         passed_on = Counter(header(record, FORWARDED) for record in everything)
         arrived = {header(record, FORWARDED) for record in records}
@@ -298,14 +242,3 @@ class _Verification:
             self.verdict.add(
                 f"example {number} (of event {example.event_id!r}): has other features than its event"
             )
-
-
-class _Known:
-    """Stands for the model when all scores are known already."""
-
-    def __init__(self, scores: list[Scores | RecordError]) -> None:
-        self._scores = scores
-
-    def score_all(self, events: Sequence[object]) -> list[Scores | RecordError]:
-        """Return the scores."""
-        return self._scores

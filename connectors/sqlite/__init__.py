@@ -7,6 +7,7 @@ ours at all gives a `StoreError` and is left as it was.
 """
 
 from connectors.sqlite.annotations import Annotations
+from connectors.sqlite.recording import read_recording
 from connectors.sqlite.schema import APPLICATION_ID, SCHEMA, connect, pipeline_of, progress_of, read_examples
 from connectors.sqlite.store import SqliteLabels, SqliteStore
 from connectors.sqlite.verify import verify
@@ -21,5 +22,6 @@ __all__ = [
     "pipeline_of",
     "progress_of",
     "read_examples",
+    "read_recording",
     "verify",
 ]

@@ -14,6 +14,7 @@ try:
 except ImportError:  # pragma: no cover - depends on how it was installed
     sys.exit("the command line needs the `cli` extra: pip install 'stream-al[cli]'")
 
+from stream_al.cli.counterfactual import counterfactual_command
 from stream_al.cli.demo import demo_command
 from stream_al.cli.init import init_command
 from stream_al.cli.oracle import oracle_command
@@ -87,6 +88,7 @@ app.command("label")(label_command)
 app.command("status")(status_command)
 app.command("replay")(replay_command)
 app.command("tune")(tune_command)
+app.command("counterfactual")(counterfactual_command)
 app.command("verify")(verify_command)
 app.command("oracle")(oracle_command)
 app.add_typer(topics_app)

@@ -10,9 +10,10 @@ from typing import Any
 
 from connectors.datasets import PREFIX, RiverEvents
 from connectors.files import Columns, CsvEvents, JsonlEvents, JsonlLabels, JsonlSink, event_lines
+from connectors.parquet import ParquetEvents
 from connectors.sqlite import SqliteLabels, SqliteStore
 from stream_al.build import build_learner, event_format
-from stream_al.config import Config, EventsConfig, stored_config
+from stream_al.config import Config, EventsConfig, KafkaConfig, checked, stored_config
 from stream_al.errors import ConfigError
 from stream_al.learner import ActiveLearner
 from stream_al.ports import EventSource, LabelSource
@@ -56,12 +57,26 @@ def assembled(config: Config, name: str, on_answer: Any = None) -> Iterator[Asse
 
 
 def open_events(
-    events: EventsConfig, label_type: str = "str", name: str = "the configuration"
+    events: EventsConfig,
+    label_type: str = "str",
+    name: str = "the configuration",
+    kafka: KafkaConfig | None = None,
 ) -> EventSource:
-    """Open the source of events that ``[events]`` names."""
+    """Open the source of events that ``[events]`` names.
+
+    Parameters
+    ----------
+    events
+        The section.
+    label_type
+        What the true classes are.
+    name
+        What errors call the configuration.
+    kafka
+        How to connect, for ``kafka:TOPIC``; by default as the environment says (``STREAM_AL_KAFKA__BOOTSTRAP`` …).
+    """
     if events.path.startswith(PREFIX):
         return RiverEvents(events.path)
-    form = event_format(events)
     columns = Columns(
         events.id_column,
         events.timestamp_column,
@@ -71,17 +86,36 @@ def open_events(
         events.ignore,
         events.features,
     )
+    if events.path.startswith("kafka:"):
+        return _topic(events, columns, kafka)
+    form = event_format(events)
     if form == "jsonl" and (
         events.id_column or events.timestamp_column or events.key_column or events.ignore
     ):
         raise ConfigError(
-            f'{name}: [events] id_column, timestamp_column, key_column and ignore are for format "csv" and '
-            '"flat-jsonl"; in format "jsonl" a record has "id", "timestamp", "key" and "features"'
+            f'{name}: [events] id_column, timestamp_column, key_column and ignore are for format "csv", '
+            '"flat-jsonl" and "parquet"; in format "jsonl" a record has "id", "timestamp", "key" and "features"'
         )
+    if form == "parquet":
+        if events.path == "-" or events.follow:
+            raise ConfigError(
+                f'{name}: [events] format = "parquet": is of a whole file; name one in path, and leave follow out'
+            )
+        return ParquetEvents(Path(events.path), columns)
     lines = event_lines(events.path, follow=events.follow, max_bytes=events.max_record_bytes)
     if form == "csv":
         return CsvEvents(lines, columns)
     return JsonlEvents(lines, columns, flat=form == "flat-jsonl")
+
+
+def _topic(events: EventsConfig, columns: Columns, kafka: KafkaConfig | None) -> EventSource:
+    from connectors.kafka.client import require_kafka
+
+    require_kafka()
+    from connectors.kafka.events import TopicEvents
+
+    kafka = kafka or checked({}, "the environment").kafka or KafkaConfig()
+    return TopicEvents(kafka, events.path, columns, max_record_bytes=events.max_record_bytes)
 
 
 def _labels(config: Config, store: SqliteStore) -> LabelSource:

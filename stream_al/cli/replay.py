@@ -31,6 +31,7 @@ def replay_command(
     form: options.Format = None,
     limit: options.Limit = None,
     max_classes: options.MaxClasses = 1000,
+    bootstrap: options.Bootstrap = None,
     strategy: Annotated[
         list[str] | None,
         typer.Option(
@@ -189,7 +190,7 @@ def replay_command(
     require_writable({"--plot": plot, "--html": html})
     require_format(results)
     stream = options.Input(
-        source, form, label_column, label_type, id_column, timestamp_column, limit, max_classes
+        source, form, label_column, label_type, id_column, timestamp_column, limit, max_classes, bootstrap
     ).read()
     models = tuple(dict.fromkeys(model or [""]))
     if rounds:

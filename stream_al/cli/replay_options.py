@@ -13,6 +13,7 @@ import typer
 from stream_al.errors import ConfigError
 
 if TYPE_CHECKING:
+    from stream_al.config import KafkaConfig
     from stream_al.records import ClassLabel
     from stream_al.replay.latency import Clock
     from stream_al.replay.people import Crowd
@@ -20,14 +21,16 @@ if TYPE_CHECKING:
 
 _INPUT = "Input"
 _PEOPLE = "People who answer (simulated)"
+_RECORDED = "recorded:"
 _SMALL = 300_000
 """Events in all runs together for which starting processes takes longer than the work."""
 
 Source: TypeAlias = Annotated[
     str,
     typer.Argument(
-        help="A CSV or JSONL file (plain or .gz), - for standard input, or river:NAME for a data set that comes "
-        "with river.",
+        help="A CSV or JSONL file (plain or .gz), a Parquet file, - for standard input, river:NAME for a data set that "
+        "comes with river, kafka:TOPIC[@FROM-TO] for what a topic has now; or what a pipeline recorded: its store "
+        "(.db), or its configuration (.toml).",
         show_default=False,
     ),
 ]
@@ -50,7 +53,7 @@ Format: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--format",
-        help="csv, jsonl or flat-jsonl; told by the file's name.",
+        help="csv, jsonl, flat-jsonl or parquet; told by the file's name.",
         show_default=False,
         rich_help_panel=_INPUT,
     ),
@@ -58,6 +61,14 @@ Format: TypeAlias = Annotated[
 Limit: TypeAlias = Annotated[
     int | None,
     typer.Option(min=1, help="Use the first so many events.", show_default=False, rich_help_panel=_INPUT),
+]
+Bootstrap: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="host:port of the brokers, for kafka:TOPIC; logins are read from the environment (STREAM_AL_KAFKA__…).",
+        show_default=False,
+        rich_help_panel=_INPUT,
+    ),
 ]
 MaxClasses: TypeAlias = Annotated[
     int, typer.Option(min=2, help="More classes than this are refused.", rich_help_panel=_INPUT)
@@ -85,7 +96,7 @@ LatencyText: TypeAlias = Annotated[
     typer.Option(
         "--latency",
         help="Instead of delay and jitter: constant:200, exponential:200 (mean), lognormal:200:1.0 (median, sigma), "
-        "uniform:50:150, in events or as times (30s, 5m, 2h, 1d).",
+        "uniform:50:150, in events or as times (30s, 5m, 2h, 1d); or recorded:STORE, as people took in a pipeline.",
         show_default=False,
         rich_help_panel=_PEOPLE,
     ),
@@ -154,6 +165,7 @@ class Input:
     timestamp_column: str | None = None
     limit: int | None = None
     max_classes: int = 1000
+    bootstrap: str | None = None
 
     def read(self) -> LabelledStream:
         """Return the whole stream.
@@ -167,6 +179,7 @@ class Input:
         """
         from connectors.datasets import PREFIX
         from stream_al.cli.assemble import open_events
+        from stream_al.cli.recorded import open_recording
         from stream_al.config import EventsConfig
         from stream_al.model import LABEL_TYPES
         from stream_al.replay.stream import LabelledStream
@@ -177,8 +190,16 @@ class Input:
             raise ConfigError(f"--{given[0]}-column: {self.source} knows its own; leave it out")
         if self.label_type not in LABEL_TYPES:
             raise ConfigError(f"--label-type {self.label_type}: must be one of {', '.join(LABEL_TYPES)}")
-        if self.form not in (None, "csv", "jsonl", "flat-jsonl"):
-            raise ConfigError(f"--format {self.form}: must be one of csv, jsonl, flat-jsonl")
+        if self.form not in (None, "csv", "jsonl", "flat-jsonl", "parquet"):
+            raise ConfigError(f"--format {self.form}: must be one of csv, jsonl, flat-jsonl, parquet")
+        if Path(self.source).suffix in (".db", ".toml"):
+            given = [name for name, column in columns.items() if column is not None]
+            if given or self.limit is not None:
+                what = f"--{given[0]}-column" if given else "--limit"
+                raise ConfigError(
+                    f"{what}: {self.source} is what a pipeline recorded, and knows its own; leave it out"
+                )
+            return LabelledStream.of(open_recording(Path(self.source)))
         if self.source == "-" and self.form is None:
             raise ConfigError("-: standard input has no name to tell its format by; give --format")
         config = EventsConfig.model_validate(
@@ -188,7 +209,7 @@ class Input:
                 **{f"{name}_column": column for name, column in columns.items()},
             }
         )
-        events = open_events(config, self.label_type, self.source)
+        events = open_events(config, self.label_type, self.source, _kafka(self.bootstrap))
         try:
             # Without a label column one event is enough to say so, and to name the columns there are.
             limit = 1 if not bundled and self.label_column is None else self.limit
@@ -231,7 +252,11 @@ class People:
         if self.agreement not in AGREEMENTS:
             raise ConfigError(f"--agreement {self.agreement}: must be one of {', '.join(AGREEMENTS)}")
         latency = Crowd.one(self.delay, self.jitter).people[0].latency
-        if self.latency is not None:
+        if self.latency is not None and self.latency.startswith(_RECORDED):
+            from stream_al.cli.recorded import open_recording
+
+            latency = Latency.recorded(open_recording(Path(self.latency.removeprefix(_RECORDED))).waits)
+        elif self.latency is not None:
             latency = Latency.parse(self.latency)
         somebody = Annotator(wrong=self.wrong, abstain=self.abstain, silent=self.silent, latency=latency)
         if self.rate is not None:
@@ -278,6 +303,15 @@ def require_enough(stream: LabelledStream, cold_start: int, crowd: Crowd) -> Non
             f"{stream.name}: has {events:,} events, so with labels {crowd.least:,.0f} events late none comes "
             "before the end; give a lower --delay"
         )
+
+
+def _kafka(bootstrap: str | None) -> KafkaConfig | None:
+    """Return how to connect, as the environment says; to these brokers, when given."""
+    if bootstrap is None:
+        return None
+    from stream_al.config import Config, KafkaConfig
+
+    return (Config().kafka or KafkaConfig()).model_copy(update={"bootstrap": bootstrap})
 
 
 def _format(path: str) -> str | None:

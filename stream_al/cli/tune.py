@@ -29,6 +29,7 @@ def tune_command(
     form: options.Format = None,
     limit: options.Limit = None,
     max_classes: options.MaxClasses = 1000,
+    bootstrap: options.Bootstrap = None,
     budget: Annotated[
         float | None,
         typer.Option(help="The share of events that may be asked about.", show_default="0.1"),
@@ -77,7 +78,7 @@ def tune_command(
     from stream_al.replay.tune import tune
 
     stream = options.Input(
-        source, form, label_column, label_type, id_column, timestamp_column, limit, max_classes
+        source, form, label_column, label_type, id_column, timestamp_column, limit, max_classes, bootstrap
     ).read()
     if budget is not None and labels is not None:
         raise ConfigError("--labels: give it or --budget, not both")

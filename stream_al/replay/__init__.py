@@ -8,6 +8,7 @@ whatever number of processes.
 from stream_al.replay.compare import compare
 from stream_al.replay.comparison import Comparison
 from stream_al.replay.contenders import Contender, contender, matched_random, parse_strategy
+from stream_al.replay.counterfactual import Counterfactual, Evidence
 from stream_al.replay.group import Estimate, Group
 from stream_al.replay.latency import Clock, Latency, WorkingHours
 from stream_al.replay.measures import MEASURES, by_class, measures
@@ -16,6 +17,7 @@ from stream_al.replay.outcome import Outcome
 from stream_al.replay.people import Annotator, Crowd
 from stream_al.replay.plan import Cell, Entry, Plan, entries
 from stream_al.replay.pool import run_plan
+from stream_al.replay.rerun import Rerun, reproduce, run_otherwise
 from stream_al.replay.rounds import Rounds, RoundsOutcome, run_rounds
 from stream_al.replay.run import Trial, replay
 from stream_al.replay.stream import LabelledStream
@@ -28,14 +30,17 @@ __all__ = [
     "Clock",
     "Comparison",
     "Contender",
+    "Counterfactual",
     "Crowd",
     "Entry",
     "Estimate",
+    "Evidence",
     "Group",
     "LabelledStream",
     "Latency",
     "Outcome",
     "Plan",
+    "Rerun",
     "Rounds",
     "RoundsOutcome",
     "SimulatedOracle",
@@ -50,6 +55,8 @@ __all__ = [
     "measures",
     "parse_strategy",
     "replay",
+    "reproduce",
+    "run_otherwise",
     "run_plan",
     "run_rounds",
     "tune",

@@ -156,7 +156,10 @@ def write_rounds_png(comparison: RoundsComparison, path: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-    from stream_al.replay.curves import LIGHT
+    from stream_al.replay.report.extra import require_extra
+    from stream_al.replay.report.palette import LIGHT
+
+    require_extra()
 
     figure = Figure(figsize=(8.0, 5.0), layout="constrained")
     axes = figure.subplots()

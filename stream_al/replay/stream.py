@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stream_al.codec import EventRow
 from stream_al.errors import ConfigError, SourceError
 from stream_al.ports import EventSource, LabelledRow
+from stream_al.recording import Recording
 from stream_al.records import ClassLabel, DeadLetter
 
 MOST_CLASSES = 1000
@@ -63,6 +64,32 @@ class LabelledStream:
             raise SourceError(f"{name}: there is no event in it{why}")
         return cls(name, tuple(rows), _classes(rows, name, max_classes), dict(sorted(unusable.items())))
 
+    @classmethod
+    def of(cls, recording: Recording) -> LabelledStream:
+        """Return the events of a recorded run, with the classes that people agreed on.
+
+        Events that nobody was asked about, or that people did not agree on, have no class: a replay answers
+        them, and does not measure them. So its accuracies are over the events that were asked about, which
+        are no fair sample; see `stream_al.replay.counterfactual` for what can be said of all.
+
+        Raises
+        ------
+        ConfigError
+            When there are fewer than two classes.
+        """
+        agreed = recording.agreed
+        rows = [
+            LabelledRow(row.features, row.id, row.timestamp, row.key, row.display, truth=agreed.get(place))
+            for place, row in enumerate(recording.events)
+        ]
+        if not rows:
+            raise SourceError(f"{recording.name}: there is no event in it")
+        if not agreed:
+            raise ConfigError(
+                f"{recording.name}: no label has become an example yet, so nothing can be measured"
+            )
+        return cls(recording.name, tuple(rows), _classes(rows, recording.name, MOST_CLASSES), {})
+
     @property
     def unlabelled(self) -> int:
         """How many events have no true class: they are answered, and not measured."""
@@ -74,7 +101,7 @@ def truth_of(row: EventRow) -> ClassLabel | None:
     return row.truth if isinstance(row, LabelledRow) else None
 
 
-def _classes(rows: list[EventRow], name: str, most: int) -> tuple[ClassLabel, ...]:
+def _classes(rows: Sequence[EventRow], name: str, most: int) -> tuple[ClassLabel, ...]:
     found = {truth for row in rows if (truth := truth_of(row)) is not None}
     if not found:
         columns = ", ".join(rows[0].features)

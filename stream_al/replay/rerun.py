@@ -1,0 +1,173 @@
+"""Running a recording again: with its own strategy it comes out as it was, with another one as it would have been."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from stream_al.codec import PredictionRow, encode_predictions
+from stream_al.errors import RecordError
+from stream_al.learner import ActiveLearner
+from stream_al.recording import Recording
+from stream_al.records import Example, Label, parse_label
+from stream_al.runtime.worker import RUN
+from stream_al.stand_ins import AskedElsewhere
+from stream_al.strategies import QueryStrategy
+from stream_al.verdict import Verdict, differing, short
+
+
+@dataclass(slots=True)
+class Rerun:
+    """What came of running a recording again."""
+
+    predictions: list[PredictionRow] = field(default_factory=list)
+    undetermined: int | None = None
+    """The place of the event with which the run ended, as what comes of it was not recorded; None: it went through."""
+    digest: str = ""
+    """Of the model at the end."""
+
+
+def reproduce(recording: Recording) -> Verdict:
+    """Run a recording again with its own strategy, and compare every prediction and decision, and the model.
+
+    It is `stream_al.replay` turned on its own record: what it does not reproduce it cannot tell the
+    alternatives of. `connectors.sqlite.verify` and `connectors.kafka.verify` look further: at checksums,
+    dead letters, snapshots, and whether the log follows from the labels.
+    """
+    verdict = Verdict(len(recording.predictions), len(recording.labels), len(recording.examples))
+    again = _run(recording, recording.make_learner().strategy, lambda place: True)
+    if again.undetermined is not None:
+        verdict.add(f"event {again.undetermined}: could be scored, and cannot be again")
+    for place, (before, after) in enumerate(zip(recording.predictions, again.predictions, strict=False)):
+        if encode_predictions([before]) == encode_predictions([after]):
+            continue
+        names = PredictionRow.__struct_fields__
+        one, other = ({name: getattr(row, name) for name in names} for row in (before, after))
+        for field_name, left, right in differing(one, other):
+            verdict.add(
+                f"event {place} ({before.event_id!r}):{field_name} was {short(left)}, and is {short(right)} again"
+            )
+    verdict.digest = again.digest
+    folded = _fold(recording)
+    if again.digest != folded:
+        verdict.add(f"the model's digest is {again.digest}, that of the recorded log {folded}")
+    return verdict
+
+
+def run_otherwise(recording: Recording, strategy: QueryStrategy) -> Rerun:
+    """Run the recorded events with another strategy, as far as the record determines what happens.
+
+    An event it asks about gets the answers that people gave, as many events later as they gave them. The labels
+    of events that it does not ask about go nowhere. Once it asks about an event that nobody was asked about, or
+    whose query was taken back, what people would have said is unknown: there the run ends.
+
+    Everything else is as it was: model, rules for labels, key, and that people answer as fast as they did.
+
+    Parameters
+    ----------
+    recording
+        What to run.
+    strategy
+        Undivided; each partition of a Kafka pipeline gets its part.
+    """
+    known = [row.queried and row.event_id not in recording.withdrawn for row in recording.predictions]
+    return _run(recording, strategy, known.__getitem__)
+
+
+def _run(recording: Recording, strategy: QueryStrategy, answers_known: Callable[[int], bool]) -> Rerun:
+    learners = _learners(recording, strategy)
+    rerun = Rerun()
+    asked: set[str] = set()
+    answered = 0
+    arrivals = (
+        _labels(recording, learners[0])
+        if recording.partitions is None
+        else _log(recording, learners[0], asked)
+    )
+    for until, arrive in arrivals:
+        while answered < until:
+            end = _same_part(recording, answered, until)
+            part = recording.parts[answered] if recording.parts else 0
+            predictions, incidents = learners[part].answer(recording.events[answered:end])
+            rerun.predictions += predictions
+            for incident in incidents:
+                place = answered + incident.place
+                if incident.query is not None:
+                    asked.add(incident.query.event_id)
+                    unknown = not answers_known(place)
+                else:
+                    unknown = incident.error is not None  # the recorded model could score it, this one cannot
+                if unknown:
+                    del rerun.predictions[place:]
+                    rerun.undetermined = place
+                    return rerun
+            answered = end
+        arrive()
+    rerun.digest = learners[0].model.digest()
+    return rerun
+
+
+def _learners(recording: Recording, strategy: QueryStrategy) -> list[ActiveLearner]:
+    """Return the learner; of a pipeline on Kafka one a partition, which share the model."""
+    count = recording.partitions
+    learners = [recording.make_learner() for _ in range(count or 1)]
+    for learner in learners:
+        learner.model = learners[0].model
+        learner.strategy = strategy if count is None else strategy.divided(count)
+        learner.state = learner.strategy.start()
+        if count is not None:
+            learner.desk = AskedElsewhere()
+    return learners
+
+
+def _same_part(recording: Recording, start: int, until: int) -> int:
+    """Return where the run of events ends that one learner can answer together."""
+    end = min(until, start + RUN)
+    if recording.parts:
+        part = recording.parts[start]
+        end = next((at for at in range(start, end) if recording.parts[at] != part), end)
+    return end
+
+
+_Arrivals = Iterator[tuple[int, Callable[[], object]]]
+
+
+def _labels(recording: Recording, learner: ActiveLearner) -> _Arrivals:
+    """Yield after how many events each label comes, and what takes it to the desk; then the end."""
+    for recorded in recording.labels:
+        try:
+            label = parse_label(recorded.record)
+        except RecordError:
+            continue  # it was no label then, and is none now
+        if recorded.outcome != "oversized" and recorded.at_event is not None:
+            yield recorded.at_event, lambda label=label, at=recorded.position: _teach(learner, label, at)  # type: ignore[misc]
+    yield len(recording.events), lambda: None
+
+
+def _teach(learner: ActiveLearner, label: Label, position: str) -> None:
+    learner.teach(label, position)
+
+
+def _log(recording: Recording, learner: ActiveLearner, asked: set[str]) -> _Arrivals:
+    """Yield after how many events each example comes, and what learns it if its event was asked about; then the end."""
+
+    def learn(example: Example | None) -> None:
+        if example is None:
+            learner.model.pass_over()
+        elif example.event_id in asked:
+            learner.model.learn(example)
+
+    for number, example in enumerate(recording.examples):
+        yield recording.learned_at(number), lambda example=example: learn(example)  # type: ignore[misc]
+    yield len(recording.events), lambda: None
+
+
+def _fold(recording: Recording) -> str:
+    """Return the digest of the log, folded by itself."""
+    model = recording.make_learner().model
+    for example in recording.examples:
+        if example is None:
+            model.pass_over()
+        else:
+            model.learn(example)
+    return model.digest()

@@ -1,0 +1,52 @@
+"""What stands for a learner's desk or model where somebody else has done, or will do, their work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stream_al.codec import QueryRow
+from stream_al.errors import RecordError
+from stream_al.labels import LabelDesk, Settled
+from stream_al.records import Query
+from stream_al.uncertainty import Scores
+
+
+class AskedElsewhere(LabelDesk):
+    """Stands where the desk would, when other workers match the labels: asks, and keeps nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(keep_changes=False)
+        self._line = b""
+
+    def blocks(self, event_id: str, utility: float) -> str | None:
+        """Block nothing: what this worker happens to know must not decide."""
+        return None
+
+    def ask(self, query: Query | QueryRow) -> list[Settled]:
+        """Write the query down."""
+        self._line = query.to_json()
+        return []
+
+    def line(self, event_id: str) -> bytes:
+        """Return the query just asked."""
+        return self._line
+
+
+class KnownScores:
+    """Stands for the model when all scores are known already.
+
+    Parameters
+    ----------
+    scores
+        In the order in which they will be asked for.
+    """
+
+    def __init__(self, scores: Sequence[Scores | RecordError]) -> None:
+        self._scores = scores
+        self._next = 0
+
+    def score_all(self, events: Sequence[object]) -> Sequence[Scores | RecordError]:
+        """Return the next scores, one an event."""
+        found = self._scores[self._next : self._next + len(events)]
+        self._next += len(events)
+        return found
