@@ -41,7 +41,7 @@ class Watch:
         """Take note that so many events are answered, and so many of the runs done."""
         self.bar.update(self._task, completed=events, description=f"{self._what} {done} of {of}")
         share = events * _LINES // self._total
-        if self._lines and share > self._told:
+        if self._lines and share > self._told and (events < self._total or done == of):
             self._told = share
             left = (time.monotonic() - self._began) * (self._total - events) / max(1, events)
             line = f"{events:,} of {self._total:,} {self._unit}, {done} of {of} runs done, about {left:,.0f} s left"

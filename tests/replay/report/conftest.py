@@ -42,7 +42,7 @@ def grid(stream) -> Comparison:
 def untrusted() -> Comparison:
     """Records, and a configuration, whose texts are markup."""
     events = tuple(hostile(row) for row in rows(200))
-    stream = LabelledStream("<b>x</b> & y.csv", events, ("<u>in", "<u>out"), {})
+    stream = LabelledStream("<b>x<i> & y.csv", events, ("<u>in", "<u>out"), {})
     configuration = {"model": "<script>alert(1)</script>"}
     found = compared(stream, ["margin"], models=(TREE,), configuration=configuration)
     return replace(found, notes=["a < b"])
