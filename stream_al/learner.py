@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -15,7 +16,10 @@ from stream_al.draws import Draws
 from stream_al.errors import RecordError, SnapshotError
 from stream_al.labels import LabelDesk, QueryState, Settled
 from stream_al.model import Model
-from stream_al.records import Event, Example, Label, Prediction, Query
+from stream_al.monitor.accuracy import WINDOW, Accuracy
+from stream_al.monitor.calibration import EDGES
+from stream_al.monitor.enough import ConfidentEnough
+from stream_al.records import ClassLabel, Event, Example, Label, Prediction, Query
 from stream_al.strategies import ColdStart, Decision, QueryStrategy, State
 from stream_al.uncertainty import Scores
 
@@ -77,6 +81,9 @@ class ActiveLearner:
     key
         Separates this pipeline's random draws from those of others. Keep it secret if whoever sends events
         must not be able to tell which will be explored.
+    window
+        Events in the longest recent stretch that accuracy is estimated of (`stream_al.monitor.Accuracy`).
+        None does not watch the accuracy.
 
     Examples
     --------
@@ -98,10 +105,17 @@ class ActiveLearner:
         *,
         rules: DeskRules | None = None,
         key: str = "stream_al",
+        window: int | None = WINDOW,
     ) -> None:
         self.model = model if isinstance(model, Model) else Model(model)
         self.strategy = strategy or ColdStart()
-        self.desk = LabelDesk(rules, keep_changes=False)
+        self.accuracy = None if window is None else Accuracy(window)
+        """How accurate the answers are; see `stream_al.monitor`."""
+        if self.accuracy is None and isinstance(self.strategy, ConfidentEnough):
+            raise ValueError(
+                "window = None: ConfidentEnough needs the accuracy watched; give a number of events"
+            )
+        self.desk = LabelDesk(rules, keep_changes=False, on_close=self._closed)
         self.state: State = self.strategy.start()
         self.events = 0
         """Events answered so far."""
@@ -148,6 +162,10 @@ class ActiveLearner:
         blocks, expires = desk.blocks, desk.expires
         predictions: list[PredictionRow] = []
         incidents: list[Incident] = []
+        watch = self.accuracy
+        # What `Accuracy.pass_by` does, spelled out, as this is on the path of every event.
+        expected, least = (0.0, 0.0) if watch is None else (watch.expected, watch.least)
+        by_bin = [] if watch is None else watch.calibration.expected_errors
         for place, (row, scores, draw) in enumerate(zip(rows, scored, drawn, strict=True)):
             if isinstance(scores, RecordError):
                 incidents.append(Incident(place, self.events, error=scores))
@@ -160,6 +178,16 @@ class ActiveLearner:
                 self.state = state
             else:  # not offered to the strategy: whatever it said, this event could not have been asked about
                 ask, propensity, reason = False, 0.0, blocked
+            if watch is not None:
+                wrong = by_bin[bisect(EDGES, scores.confidence)]
+                if propensity < least:
+                    least = watch.rarer(propensity, wrong)
+                if ask:
+                    watch.expected = expected
+                    watch.ask(self.events, row.id, scores.label, scores.confidence, wrong, propensity)  # type: ignore[arg-type]
+                    expected, least = watch.expected, watch.least
+                else:
+                    expected += wrong
             if ask or blocked or settled:
                 asked = decision if ask else None
                 incidents.append(self._incident(place, row, scores, asked, blocked, settled or []))
@@ -179,6 +207,8 @@ class ActiveLearner:
                     reason,
                 )
             )
+        if watch is not None:
+            watch.expected = expected
         return predictions, incidents
 
     def _incident(
@@ -238,17 +268,37 @@ class ActiveLearner:
                     s._replace(outcome="refused", detail=refused) if s.outcome == "example" else s
                     for s in settled_all
                 ]
+        if self.accuracy is not None and isinstance(self.strategy, ConfidentEnough):
+            self.state = self.strategy.review(self.state, self.accuracy, self.events)
         mine = next(s for s in settled_all if s.number == number)
         return Taught(mine.outcome, mine.detail, example, settled_all)
+
+    def _closed(self, event_id: str, answer: ClassLabel | None) -> None:
+        if self.accuracy is not None:
+            self.accuracy.settle(event_id, answer)
 
     # ── state ────────────────────────────────────────────────────────────────────────────────────
 
     def resume(
-        self, *, state: State, events: int, labels: int, queries: Iterable[QueryState], clock: str | None
+        self,
+        *,
+        state: State,
+        events: int,
+        labels: int,
+        queries: Iterable[QueryState],
+        clock: str | None,
+        accuracy: str | None,
     ) -> None:
         """Take over everything but the model, as a store kept it."""
         self.state, self.events, self.labels = state, events, labels
         self.desk.load(queries, clock)
+        self.accuracy = self._watching(accuracy)
+
+    def _watching(self, accuracy: str | None) -> Accuracy | None:
+        """Return the watch on accuracy as it was kept, if this learner has one."""
+        if self.accuracy is None:
+            return None
+        return Accuracy(self.accuracy.window, self.events) if accuracy is None else Accuracy.load(accuracy)
 
     def snapshot(self) -> bytes:
         """Return everything that is needed to go on elsewhere, exactly as here."""
@@ -258,6 +308,7 @@ class ActiveLearner:
             "labels": self.labels,
             "clock": self.desk.clock,
             "queries": list(self.desk.dump()),
+            "accuracy": None if self.accuracy is None else self.accuracy.dump(),
         }
         return _MAGIC + json.dumps(head).encode() + b"\n" + self.model.dump()
 
@@ -274,15 +325,17 @@ class ActiveLearner:
             raise SnapshotError(
                 "this is no snapshot of a learner; give what ActiveLearner.snapshot() returned"
             )
-        desk = LabelDesk(self.desk.rules, keep_changes=self.desk.keep_changes)
+        desk = LabelDesk(self.desk.rules, keep_changes=self.desk.keep_changes, on_close=self._closed)
         try:
             head = json.loads(parts[1])
             state, events, labels = tuple(head["state"]), int(head["events"]), int(head["labels"])
             desk.load([QueryState(*row) for row in head["queries"]], head["clock"])
-        except (ValueError, TypeError, KeyError) as error:
+            accuracy = self._watching(head["accuracy"])
+        except (ValueError, TypeError, KeyError, IndexError) as error:
             raise SnapshotError(f"the snapshot of the learner is corrupt: {error}") from None
         self.model.load(parts[2])  # the last that can fail
         self.desk, self.state, self.events, self.labels = desk, state, events, labels
+        self.accuracy = accuracy
 
 
 def _text(label: object) -> str:
