@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from bisect import bisect
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -17,7 +16,7 @@ from stream_al.errors import RecordError, SnapshotError
 from stream_al.labels import LabelDesk, QueryState, Settled
 from stream_al.model import Model
 from stream_al.monitor.accuracy import WINDOW, Accuracy
-from stream_al.monitor.calibration import EDGES
+from stream_al.monitor.calibration import FINE
 from stream_al.monitor.enough import ConfidentEnough
 from stream_al.records import ClassLabel, Event, Example, Label, Prediction, Query
 from stream_al.strategies import ColdStart, Decision, QueryStrategy, State
@@ -165,12 +164,13 @@ class ActiveLearner:
         watch = self.accuracy
         # What `Accuracy.pass_by` does, spelled out, as this is on the path of every event.
         expected, least = (0.0, 0.0) if watch is None else (watch.expected, watch.least)
-        by_bin = [] if watch is None else watch.calibration.expected_errors
+        by_step, steps = [] if watch is None else watch.calibration.expected_errors, FINE
+        number = self.events
         for place, (row, scores, draw) in enumerate(zip(rows, scored, drawn, strict=True)):
             if isinstance(scores, RecordError):
-                incidents.append(Incident(place, self.events, error=scores))
+                incidents.append(Incident(place, number, error=scores))
                 continue
-            settled = desk.advance(self.events, row.timestamp) if expires else None
+            settled = desk.advance(number, row.timestamp) if expires else None
             decision, state = decide(scores, self.state, draw)
             ask, propensity, reason = decision.ask, decision.propensity, decision.reason
             blocked = blocks(row.id, decision.utility)  # type: ignore[arg-type]
@@ -179,19 +179,20 @@ class ActiveLearner:
             else:  # not offered to the strategy: whatever it said, this event could not have been asked about
                 ask, propensity, reason = False, 0.0, blocked
             if watch is not None:
-                wrong = by_bin[bisect(EDGES, scores.confidence)]
+                wrong = by_step[int(scores.confidence * steps)]
                 if propensity < least:
                     least = watch.rarer(propensity, wrong)
                 if ask:
                     watch.expected = expected
-                    watch.ask(self.events, row.id, scores.label, scores.confidence, wrong, propensity)  # type: ignore[arg-type]
+                    watch.ask(number, row.id, scores.label, scores.confidence, wrong, propensity)  # type: ignore[arg-type]
                     expected, least = watch.expected, watch.least
                 else:
                     expected += wrong
             if ask or blocked or settled:
+                self.events = number
                 asked = decision if ask else None
                 incidents.append(self._incident(place, row, scores, asked, blocked, settled or []))
-            self.events += 1
+            number += 1
             predictions.append(
                 PredictionRow(
                     row.id,  # type: ignore[arg-type]
@@ -207,6 +208,7 @@ class ActiveLearner:
                     reason,
                 )
             )
+        self.events = number
         if watch is not None:
             watch.expected = expected
         return predictions, incidents

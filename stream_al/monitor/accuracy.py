@@ -7,7 +7,7 @@ assumed of the stream, of its drift or of the model. What is random are the draw
 - Queries that were closed without an answer are no random sample of all queries. The interval takes them for all wrong at
   one end, and for all right at the other; the point estimate takes them to be as right as calibration expects.
 - A query that is still open when `PATIENCE` newer ones are waiting behind it counts as one of those, for good.
-- Events with propensity 0 are treated alike; where they are many, there is no number but a sentence.
+- Events with propensity 0 are treated like the unanswered; where they are many, there is no number but a sentence.
 - Right is what people's answers say is right; and whoever knows the pipeline's key could choose what is asked about.
 """
 
@@ -50,7 +50,7 @@ class _Asked(msgspec.Struct, array_like=True, gc=False):
             return True  # no answer is not the right one
         if self.status != _ANSWERED:
             return None
-        return type(self.answer) is not type(self.predicted) or self.answer != self.predicted
+        return self.answer != self.predicted  # of one type, as a pipeline has one
 
 
 class Report(NamedTuple):
@@ -69,9 +69,9 @@ class Report(NamedTuple):
 class Accuracy:
     """Watches a stream of predictions, queries and answers. No clock, no generator: a function of its calls.
 
-    The recent stretch is the longer of two, of which one begins every `WINDOW` / 2 events. Each has a sequence of intervals
-    of its own: that all intervals of *one* stretch are right at all times has probability 95 %; over many stretches, one in
-    twenty may be wrong at some time.
+    Every `window` / 2 events (at the next event asked about) a stretch begins, and `recent` is the last that is full,
+    with the one after it. It has a sequence of intervals of its own: that the intervals of *one* begin are all right,
+    at all times, has probability 95 %; of twenty begins, one may have an interval that is wrong at some time.
 
     Parameters
     ----------
@@ -100,16 +100,12 @@ class Accuracy:
             raise ValueError(f"window = {window!r}: must be at least 2 events")
         self.window = window
         self.calibration = Calibration()
-        self.whole = Stretch()
-        self.recent = Stretch()
-        self.since = Stretch()
-        """Since the last time that `begin_anew` was called."""
-        self._next = Stretch()
+        # Stretches that end where `_newest` begins, so that a label is counted in one place.
+        self._whole, self._before, self._since = Stretch(), Stretch(), Stretch()
+        self._newest = Stretch()
         self._confusion = Confusion()
         self._asked: deque[_Asked] = deque()
         self._by_id: dict[str, _Asked] = {}
-        self._lines: dict[str, msgspec.Raw] = {}
-        """Each of them as JSON, as all of them are written with every commit."""
         self._at = begun
         """The number of the event after the last one asked about."""
         self.expected = 0.0
@@ -171,7 +167,6 @@ class Accuracy:
     def _wait(self, asked: _Asked) -> None:
         self._asked.append(asked)
         self._by_id[asked.event_id] = asked
-        self._lines[asked.event_id] = msgspec.Raw(_encoder.encode(asked))
 
     def _tail(self, number: int) -> Span:
         """Return the events since the last one asked about, up to this number."""
@@ -187,7 +182,6 @@ class Accuracy:
         if asked is None:
             return  # given up before
         asked.status, asked.answer = (_UNANSWERED, None) if answer is None else (_ANSWERED, answer)
-        self._lines[event_id] = msgspec.Raw(_encoder.encode(asked))
         wrong = asked.wrong()
         if answer is not None and wrong is not None:
             self.calibration.learn(asked.confidence, not wrong, asked.propensity)
@@ -197,36 +191,53 @@ class Accuracy:
         """Count what is settled, in the order of the events, up to the oldest query that is open."""
         while self._asked and self._asked[0].status != _OPEN:
             asked = self._asked.popleft()
-            del self._by_id[asked.event_id], self._lines[asked.event_id]
+            del self._by_id[asked.event_id]
             wrong = asked.wrong()
-            for stretch in (self.whole, self.recent, self._next, self.since):
-                stretch.pass_over(asked.span)
-                stretch.count(asked.expected, asked.propensity, wrong)
+            self._newest.pass_over(asked.span)
+            self._newest.count(asked.expected, asked.propensity, wrong)
             self._confusion.count(asked.predicted, asked.answer, asked.propensity)
-            if self._next.events >= self.window // 2:
-                self.recent, self._next = self._next, Stretch()
+            if self._newest.events >= self.window // 2:
+                self._begin_next()
+
+    def _begin_next(self) -> None:
+        newest = self._newest
+        self._whole, self._since = self._whole.joined(newest), self._since.joined(newest)
+        self._before, self._newest = newest, newest.next()
 
     def begin_anew(self) -> None:
-        """Let the stretch ``since`` begin after the horizon."""
-        self.since = Stretch()
+        """Let the stretch `since` begin after what is counted now."""
+        self._begin_next()
+        self._since = self._newest.next()
 
     # ── what is known ────────────────────────────────────────────────────────────────────────────
 
-    def at_horizon(self, stretch: Stretch, events: int) -> Stretch:
-        """Return a stretch with the events between the last one counted and the horizon, ``events`` in all answered."""
-        found = stretch.copy()
+    def whole(self, events: int) -> Stretch:
+        """Return the whole stream up to the horizon, when so many events have been answered."""
+        return self._with_newest(self._whole, events)
+
+    def recent(self, events: int) -> Stretch:
+        """Return the last `window` / 2 to `window` events before the horizon."""
+        return self._with_newest(self._before, events)
+
+    def since(self, events: int) -> Stretch:
+        """Return the events from the last `begin_anew` up to the horizon."""
+        return self._with_newest(self._since, events)
+
+    def _with_newest(self, stretch: Stretch, events: int) -> Stretch:
+        found = stretch.joined(self._newest)
         found.pass_over(self._asked[0].span if self._asked else self._tail(events))
         return found
 
     def report(self, events: int) -> Report:
         """Return all there is to say when so many events have been answered."""
-        whole = self.at_horizon(self.whole, events)
+        whole = self.whole(events)
+        nothing = whole.why_not() is not None
         return Report(
             events,
             whole.estimate(),
-            self.at_horizon(self.recent, events).estimate(),
-            [] if whole.why_not() else self._confusion.classes(whole),
-            [] if whole.why_not() else self._confusion.matrix(whole.events),
+            self.recent(events).estimate(),
+            [] if nothing else self._confusion.classes(whole),
+            [] if nothing else self._confusion.matrix(whole.events),
         )
 
     # ── state ────────────────────────────────────────────────────────────────────────────────────
@@ -236,13 +247,13 @@ class Accuracy:
         state = {
             "window": self.window,
             "calibration": self.calibration.dump(),
-            "whole": self.whole.dump(),
-            "recent": self.recent.dump(),
-            "next": self._next.dump(),
-            "since": self.since.dump(),
+            "whole": self._whole.dump(),
+            "before": self._before.dump(),
+            "since": self._since.dump(),
+            "newest": self._newest.dump(),
             "confusion": self._confusion.dump(),
             "tail": [self._at, self.expected, self._unseen, self._unseen_expected, self._first, self.least],
-            "asked": [self._lines[asked.event_id] for asked in self._asked],
+            "asked": list(self._asked),
         }
         return _encoder.encode(state).decode()
 
@@ -258,8 +269,8 @@ class Accuracy:
         state = msgspec.json.decode(text)
         made = cls(state["window"])
         made.calibration = Calibration.load(state["calibration"])
-        made.whole, made.recent = Stretch.load(state["whole"]), Stretch.load(state["recent"])
-        made._next, made.since = Stretch.load(state["next"]), Stretch.load(state["since"])
+        made._whole, made._before = Stretch.load(state["whole"]), Stretch.load(state["before"])
+        made._since, made._newest = Stretch.load(state["since"]), Stretch.load(state["newest"])
         made._confusion = Confusion.load(state["confusion"])
         made._at, made.expected, made._unseen, made._unseen_expected, made._first, made.least = state["tail"]
         for content in state["asked"]:

@@ -11,12 +11,12 @@ from bisect import bisect
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-EDGES: Final = (
-    1e-9, 0.1, 0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995,
-)  # fmt: skip
-"""Between the bins; finer near 1, where most answers are. The first bin is of answers that name no class."""
-_BINS: Final = len(EDGES) + 1
-_MIDDLES: Final = [0.0, *((low + high) / 2.0 for low, high in zip(EDGES, (*EDGES[1:], 1.0), strict=True))]
+FINE: Final = 128
+"""Confidences are told apart by ``int(confidence * FINE)``: half the cost of a search, on the path of every event."""
+_EDGES: Final = (0, 32, 48, 64, 70, 77, 84, 90, 96, 102, 109, 115, 119, 122, 124, 125, 126, 127)
+"""Where the bins begin, in these steps; finer near 1, where most answers are."""
+_STEPS: Final = [*zip(_EDGES, (*_EDGES[1:], FINE + 1), strict=True)]
+_MIDDLES: Final = [(begin + min(end, FINE)) / 2.0 / FINE for begin, end in _STEPS]
 _PRIOR: Final = 10.0
 """A bin of so many labels is trusted as much as the confidence itself."""
 _KEEP: Final = 0.996
@@ -55,17 +55,16 @@ class Calibration:
     __slots__ = ("_bins", "expected_errors")
 
     def __init__(self) -> None:
-        self._bins: list[list[float]] = [[0.0] * 5 for _ in range(_BINS)]
+        self._bins: list[list[float]] = [[0.0] * 5 for _ in _STEPS]
         """Of each bin the sums of w, w², w·confidence, w·right, w·(the calibrated confidence before the label)."""
-        self.expected_errors: list[float] = []
-        """By bin (``bisect(EDGES, confidence)``), how probably the answer is wrong; for the path of every event."""
-        self._refresh()
+        self.expected_errors = [0.0] * (FINE + 1)
+        """By ``int(confidence * FINE)``, how probably the answer is wrong, at most `MOST`."""
+        for at in range(len(_STEPS)):
+            self._expect(at)
 
-    def _refresh(self) -> None:
-        self.expected_errors = [
-            min(MOST, 1.0 - self._right(at, middle)) for at, middle in enumerate(_MIDDLES)
-        ]
-        self.expected_errors[0] = 1.0  # no class, so not the right one
+    def _expect(self, at: int) -> None:
+        begin, end = _STEPS[at]
+        self.expected_errors[begin:end] = [min(MOST, 1.0 - self._right(at, _MIDDLES[at]))] * (end - begin)
 
     def _right(self, at: int, confidence: float) -> float:
         """Return the share of right answers in a bin, drawn towards the confidence."""
@@ -76,33 +75,38 @@ class Calibration:
         return (_PRIOR * confidence + right / weight * labels) / (_PRIOR + labels)
 
     def expected(self, confidence: float) -> float:
-        """Return how probably an answer of this confidence is wrong, by its bin; at most `MOST`, unless it is none."""
-        return self.expected_errors[bisect(EDGES, confidence)]
+        """Return how probably an answer of this confidence is wrong, by its bin; at most `MOST`."""
+        return self.expected_errors[int(confidence * FINE)]
 
     def calibrated(self, confidence: float) -> float:
         """Return how often the model is right when it answers with this confidence."""
-        return self._right(bisect(EDGES, confidence), confidence)
+        return self._right(_bin(confidence), confidence)
 
     def learn(self, confidence: float, right: bool, propensity: float) -> None:
         """Take note of a label: whether an answer of this confidence was right."""
-        at = bisect(EDGES, confidence)
+        at = _bin(confidence)
         weight = 1.0 / propensity
-        told = self._right(at, confidence)
         kept = self._bins[at]
-        for place, value in enumerate(
-            (weight, weight * weight, weight * confidence, weight * right, weight * told)
-        ):
-            # The squares fade as squares do, so that the effective number of labels settles.
-            kept[place] = kept[place] * (_KEEP * _KEEP if place == 1 else _KEEP) + value
-        if at:
-            self.expected_errors[at] = min(MOST, 1.0 - self._right(at, _MIDDLES[at]))
+        told = self._right(at, confidence)
+        kept[0] = kept[0] * _KEEP + weight
+        kept[1] = kept[1] * (_KEEP * _KEEP) + weight * weight  # so that weight² / squares is Kish's number
+        kept[2] = kept[2] * _KEEP + weight * confidence
+        kept[3] = kept[3] * _KEEP + weight * right
+        kept[4] = kept[4] * _KEEP + weight * told
+        self._expect(at)
 
     def table(self) -> list[Bin]:
         """Return the bins that have labels: the reliability diagram."""
         total = sum(kept[0] for kept in self._bins)
-        edges = (0.0, *EDGES, 1.0)
         return [
-            Bin(edges[at], edges[at + 1], w * w / w2, confidence / w, right / w, w / total)
+            Bin(
+                _STEPS[at][0] / FINE,
+                min(1.0, _STEPS[at][1] / FINE),
+                w * w / w2,
+                confidence / w,
+                right / w,
+                w / total,
+            )
             for at, (w, w2, confidence, right, _) in enumerate(self._bins)
             if w
         ]
@@ -132,5 +136,9 @@ class Calibration:
         made = cls()
         for at, *kept in state:
             made._bins[at] = list(kept)
-        made._refresh()
+            made._expect(at)
         return made
+
+
+def _bin(confidence: float) -> int:
+    return bisect(_EDGES, int(confidence * FINE)) - 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import frexp, inf, ldexp
 from typing import Any, Final, NamedTuple
 
@@ -43,42 +43,34 @@ class Confusion:
     __slots__ = ("_cells", "_unanswered")
 
     def __init__(self) -> None:
-        self._cells: dict[tuple[str, ClassLabel | None, str, ClassLabel], _Counts] = {}
+        self._cells: dict[tuple[ClassLabel | None, ClassLabel], _Counts] = {}
+        """By (predicted, true)."""
         self._unanswered: _Counts = {}
 
     def count(self, predicted: ClassLabel | None, true: ClassLabel | None, propensity: float) -> None:
         """Take in an event that was asked about; ``true`` is None when nobody answered."""
-        counts = self._unanswered
-        if true is not None:  # 1, True and "1" are three classes, and Python would take two of them for one
-            key = type(predicted).__name__, predicted, type(true).__name__, true
-            counts = self._cells.setdefault(key, {})
-        kept = _rounded(propensity)
+        kept = propensity if propensity == 1.0 else _rounded(propensity)
+        counts = self._unanswered if true is None else self._cells.setdefault((predicted, true), {})
         counts[kept] = counts.get(kept, 0) + 1
 
     def matrix(self, events: int) -> list[tuple[ClassLabel | None, ClassLabel, float]]:
         """Return (predicted, true, how many of these events), by self-normalised inverse propensity."""
         weights = {key: _weight(counts) for key, counts in self._cells.items()}
         total = sum(weights.values())
-        return [(key[1], key[3], events * weights[key] / total) for key in sorted(weights, key=repr)]
+        return [(*key, events * weights[key] / total) for key in sorted(weights, key=repr)]
 
     def classes(self, whole: Stretch) -> list[ClassEstimate]:
         """Return recall and precision of every class; ``whole`` is the stretch these counts are of."""
-        labels = {(key[2], key[3]) for key in self._cells} | {
-            (key[0], key[1]) for key in self._cells if key[1] is not None
-        }
-        ordered = sorted(labels, key=repr)
-        return [
-            self._class(kind, label, whole, len(ordered) <= _BOUNDED)
-            for kind, label in ordered
-            if label is not None
-        ]
+        labels = {label for key in self._cells for label in key if label is not None}
+        return [self._class(label, whole, len(labels) <= _BOUNDED) for label in sorted(labels)]
 
-    def _class(self, kind: str, label: ClassLabel, whole: Stretch, bounded: bool) -> ClassEstimate:
+    def _class(self, label: ClassLabel, whole: Stretch, bounded: bool) -> ClassEstimate:
         cells: dict[str, list[_Counts]] = {"right": [], "false": [], "missed": []}
-        for (kind1, predicted, kind2, true), counts in self._cells.items():
-            said, is_so = (kind1, predicted) == (kind, label), (kind2, true) == (kind, label)
-            if said or is_so:
-                cells["right" if said and is_so else "false" if said else "missed"].append(counts)
+        for (predicted, true), counts in self._cells.items():
+            if predicted == label:
+                cells["right" if true == label else "false"].append(counts)
+            elif true == label:
+                cells["missed"].append(counts)
         right, false, missed = (sum(map(_weight, found)) for found in cells.values())
         low: dict[str, float] = dict.fromkeys(cells, 0.0)
         high: dict[str, float] = dict.fromkeys(cells, inf)
@@ -96,7 +88,7 @@ class Confusion:
 
     def _bounds(self, cells: Sequence[_Counts], whole: Stretch) -> tuple[float, float]:
         """Return how many events are in some cells, at least and at most: each at level 1 - ALPHA / 4."""
-        more, fewer = whole.more.fresh(4.0 * _OFF), whole.fewer.fresh(4.0 * _OFF)
+        more, fewer = whole.more.next(4.0 * _OFF), whole.fewer.next(4.0 * _OFF)
         certain = 0
         for counts in cells:
             for propensity, times in counts.items():
@@ -118,7 +110,7 @@ class Confusion:
 
     def dump(self) -> list[Any]:
         """Return the state as JSON."""
-        cells = [[key[1], key[3], list(map(list, counts.items()))] for key, counts in self._cells.items()]
+        cells = [[*key, list(map(list, counts.items()))] for key, counts in self._cells.items()]
         return [cells, list(map(list, self._unanswered.items()))]
 
     @classmethod
@@ -126,20 +118,12 @@ class Confusion:
         """Return what this is the `dump` of."""
         made = cls()
         for predicted, true, counts in state[0]:
-            key = type(predicted).__name__, predicted, type(true).__name__, true
-            made._cells[key] = dict(_pairs(counts))
-        made._unanswered = dict(_pairs(state[1]))
+            made._cells[predicted, true] = dict(counts)
+        made._unanswered = dict(state[1])
         return made
 
 
-def _pairs(rows: Sequence[Any]) -> Iterator[tuple[float, int]]:
-    for propensity, times in rows:
-        yield propensity, times
-
-
 def _rounded(propensity: float) -> float:
-    if propensity == 1.0:
-        return 1.0
     fraction, power = frexp(propensity)
     return min(ldexp(round(fraction * 2.0**_BITS) * _OFF, power), 1.0 - _OFF)
 

@@ -61,14 +61,10 @@ class ConfidentEnough(QueryStrategy):
 
     def review(self, state: State, watch: Accuracy, events: int) -> State:
         """Return the state after looking at how accurate the answers are, ``events`` having been answered."""
-        since = watch.at_horizon(watch.since, events)
-        if not state[0]:
-            return (1, *state[1:]) if since.surely_above(self.accuracy) else state
-        if watch.at_horizon(watch.recent, events).surely_below(self.accuracy):
+        if state[0] and watch.recent(events).surely_below(self.accuracy):
             watch.begin_anew()
-        elif since.surely_above(self.accuracy):
-            return state
-        return (0, *state[1:])
+        enough = watch.since(events).surely_above(self.accuracy)
+        return state if enough == state[0] else (int(enough), *state[1:])
 
     def charge(self, state: State) -> State:
         """Charge the query to ``then``."""

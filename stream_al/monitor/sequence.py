@@ -6,17 +6,17 @@ the event is asked about and answered: with probability pi, which is known. For 
 
     exp(lam * rho) * (1 + A * (exp(-lam * rho) - 1) / pi)        (A is 1 when it was seen, else 0)
 
-has expectation 1 whatever rho is: the second factor is the inverse-propensity estimate of ``exp(-lam * rho)``. So the product is
-a nonnegative martingale over the draws alone, and so is a mixture of such products. By Ville's inequality a mixture ever
-exceeds 1/alpha with probability at most alpha. As only the *sum* of the residuals in it is unknown, that is a bound on the
-sum, valid at every event simultaneously, without any assumption about the stream, the model or their drift.
+has expectation 1 whatever rho is: the second factor is the inverse-propensity estimate of ``exp(-lam * rho)``. So
+the product is a nonnegative martingale over the draws alone, and so is a mixture of such products. By Ville's inequality
+a mixture ever exceeds 1/alpha with probability at most alpha. As only the *sum* of the residuals in it is unknown, that
+is a bound on the sum, valid at every event at once, without any assumption about the stream, the model or their drift.
 
-Sources: Ville (1939); Robbins (1970), Ann. Math. Stat. 41, for mixtures; Howard, Ramdas, McAuliffe & Sekhon (2020, Probability
-Surveys 17; 2021, Ann. Stat. 49) for time-uniform Chernoff bounds and confidence sequences; Ham, Bojinov, Lindon & Tingley
-(2022, arXiv:2210.08639) for design-based sequences, where the draws are all that is random; Waudby-Smith, Wu, Ramdas, Karampatziakis
-& Mineiro (2022, arXiv:2210.10768) for doubly robust sequences of a time-varying mean under adaptive propensities. Their
-empirical-Bernstein process must learn the variance of the weighted outcomes; here the propensity is known and the exact
-moment generating function takes its place, which `benchmarks/honest_accuracy.py` shows to be narrower.
+Sources: Ville (1939); Robbins (1970, Ann. Math. Stat. 41) for mixtures; Howard, Ramdas, McAuliffe & Sekhon (2020,
+Probability Surveys 17; 2021, Ann. Stat. 49) for time-uniform Chernoff bounds and confidence sequences; Ham, Bojinov, Lindon
+& Tingley (2022, arXiv:2210.08639) for design-based sequences, where the draws are all that is random; Waudby-Smith, Wu,
+Ramdas, Karampatziakis & Mineiro (2022, arXiv:2210.10768) for doubly robust sequences of a time-varying mean under adaptive
+propensities. Their empirical-Bernstein process must learn the variance of the weighted outcomes; here the propensity is
+known and the exact moment generating function takes its place, which `benchmarks/honest_accuracy.py` shows to be narrower.
 """
 
 from __future__ import annotations
@@ -85,13 +85,24 @@ class SumBound:
         self._first = first
         self._rates = [-log1p(-_HIGHEST * _RATIO**-j * first) / self.most for j in range(_RATES)]
 
-    def fresh(self, slack: float) -> SumBound:
-        """Return a bound that has met the same events and seen none, for propensities known up to ``slack`` of themselves."""
+    def next(self, slack: float = 0.0) -> SumBound:
+        """Return a bound for what comes after the events met so far, with the same rates.
+
+        With ``slack``, for propensities that are known up to that share of themselves.
+        """
         made = SumBound(self.most)
         if self._first:
             made._set_rates(self._first * (1.0 - slack))
             made._gone = self._gone
         return made
+
+    def join(self, after: SumBound) -> None:
+        """Take in the events of the bound for what came after, which `next` returned."""
+        if after._first:
+            if not self._first:
+                self._set_rates(after._first)
+            self._gone = max(self._gone, after._gone)
+            self._costs = [one + other for one, other in zip(self._costs, after._costs, strict=True)]
 
     def add(self, residual: float, propensity: float, times: int = 1) -> None:
         """Take note of a residual that was seen."""

@@ -190,9 +190,20 @@ class Stretch:
         made.more, made.fewer = SumBound.load(1.0, state[1]), SumBound.load(MOST, state[2])
         return made
 
-    def copy(self) -> Stretch:
-        """Return one that goes on by itself."""
-        return Stretch.load(self.dump())
+    def next(self) -> Stretch:
+        """Return a stretch that begins where this one ends."""
+        made = Stretch()
+        made.more, made.fewer = self.more.next(), self.fewer.next()
+        return made
+
+    def joined(self, after: Stretch) -> Stretch:
+        """Return this stretch and the one after it as one."""
+        made = Stretch.load(self.dump())
+        for name in _NUMBERS:
+            setattr(made, name, getattr(self, name) + getattr(after, name))
+        made.more.join(after.more)
+        made.fewer.join(after.fewer)
+        return made
 
 
 _NUMBERS: Final = tuple(name for name in Stretch.__slots__ if name not in ("more", "fewer"))
