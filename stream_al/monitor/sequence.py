@@ -31,9 +31,14 @@ _RATIO: Final = 1.7
 _HIGHEST: Final = 0.95
 """Of the largest lam there may be, where 1 - exp(-lam) is the propensity."""
 _SHARES: Final = [1.0 / (j + 2.0) for j in range(_RATES)]
-_PRIOR: Final = [log(share / sum(_SHARES)) for share in _SHARES]
+PRIOR: Final = [log(share / sum(_SHARES)) for share in _SHARES]
 """The mixture's weights, as logarithms. Large lam, best while few labels were seen, weigh a little more."""
 _HALVINGS: Final = 60
+
+
+def rates(first: float, most: float) -> list[float]:
+    """Return the values of lam that are mixed, largest first, when this is the first propensity below 1."""
+    return [-log1p(-_HIGHEST * _RATIO**-j * first) / most for j in range(_RATES)]
 
 
 class SumBound:
@@ -83,7 +88,7 @@ class SumBound:
 
     def _set_rates(self, first: float) -> None:
         self._first = first
-        self._rates = [-log1p(-_HIGHEST * _RATIO**-j * first) / self.most for j in range(_RATES)]
+        self._rates = rates(first, self.most)
 
     def next(self, slack: float = 0.0) -> SumBound:
         """Return a bound for what comes after the events met so far, with the same rates.
@@ -112,7 +117,7 @@ class SumBound:
 
     def excludes(self, total: float, alpha: float) -> bool:
         """Tell whether the sum is below ``total``, at level 1 - alpha."""
-        return self._evidence(total) >= -log(alpha) if self._first else total > 0.0
+        return self.evidence(total) >= -log(alpha) if self._first else total > 0.0
 
     def bound(self, alpha: float) -> float:
         """Return what the sum is below, at level 1 - alpha; infinite when propensities allow no statement."""
@@ -121,24 +126,24 @@ class SumBound:
         if self._gone == _RATES:
             return inf
         high = min(
-            (self._costs[j] - _PRIOR[j] - log(alpha)) / self._rates[j] for j in range(self._gone, _RATES)
+            (self._costs[j] - PRIOR[j] - log(alpha)) / self._rates[j] for j in range(self._gone, _RATES)
         )
         step = max(1.0, abs(high))
         low = high - step
-        while self._evidence(low) > -log(alpha):
+        while self.evidence(low) > -log(alpha):
             step *= 2.0
             low -= step
         for _ in range(_HALVINGS):
             middle = (low + high) / 2.0
-            if self._evidence(middle) > -log(alpha):
+            if self.evidence(middle) > -log(alpha):
                 high = middle
             else:
                 low = middle
         return high
 
-    def _evidence(self, total: float) -> float:
-        """Return the logarithm of the mixture, if this were the sum."""
-        exponents = [_PRIOR[j] + self._rates[j] * total - self._costs[j] for j in range(self._gone, _RATES)]
+    def evidence(self, total: float) -> float:
+        """Return the logarithm of the mixture, if this were the sum: it exceeds log(1/alpha) with probability alpha."""
+        exponents = [PRIOR[j] + self._rates[j] * total - self._costs[j] for j in range(self._gone, _RATES)]
         if not exponents:
             return -inf
         largest = max(exponents)
