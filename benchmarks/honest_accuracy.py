@@ -113,8 +113,8 @@ def missed(found: Streams) -> Flags:
     """Return which streams have an interval, at any event, that does not contain the true running accuracy."""
     residual = found.wrong - found.expected
     threshold = np.log(2.0 / ALPHA)
-    high = evidence(residual, found.asked, found.propensity, 1.0).max(axis=1) >= threshold
-    low = evidence(-residual, found.asked, found.propensity, MOST).max(axis=1) >= threshold
+    high: Flags = evidence(residual, found.asked, found.propensity, 1.0).max(axis=1) >= threshold
+    low: Flags = evidence(-residual, found.asked, found.propensity, MOST).max(axis=1) >= threshold
     return high | low
 
 

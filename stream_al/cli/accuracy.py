@@ -100,6 +100,11 @@ def _estimate(estimate: dict[str, Any]) -> tuple[str, str]:
 
 
 def _enough(enough: dict[str, Any]) -> tuple[str, str]:
+    if not enough["events"]:
+        return (
+            "not yet",
+            "the answers have become worse lately: asking goes on, and evidence is gathered anew",
+        )
     since = f"of the last {enough['events']:,} events at least {enough['low']:.1%} are right for certain"
     if enough["confident"]:
         return "yes", f"{since}, the target is {enough['target']:.1%}: only exploration asks"

@@ -101,8 +101,8 @@ class Accuracy:
         self.window = window
         self.calibration = Calibration()
         # Stretches that end where `_newest` begins, so that a label is counted in one place.
-        self._whole, self._before, self._since = Stretch(), Stretch(), Stretch()
-        self._newest = Stretch()
+        self._whole, self._before, self._newest = Stretch(), Stretch(), Stretch()
+        self._since: Stretch | None = Stretch()
         self._confusion = Confusion()
         self._asked: deque[_Asked] = deque()
         self._by_id: dict[str, _Asked] = {}
@@ -201,13 +201,13 @@ class Accuracy:
 
     def _begin_next(self) -> None:
         newest = self._newest
-        self._whole, self._since = self._whole.joined(newest), self._since.joined(newest)
+        self._whole = self._whole.joined(newest)
+        self._since = newest.next() if self._since is None else self._since.joined(newest)
         self._before, self._newest = newest, newest.next()
 
     def begin_anew(self) -> None:
-        """Let the stretch `since` begin after what is counted now."""
-        self._begin_next()
-        self._since = self._newest.next()
+        """Let `since` begin with the next stretch of half a window; until then it is empty."""
+        self._since = None
 
     # ── what is known ────────────────────────────────────────────────────────────────────────────
 
@@ -220,8 +220,8 @@ class Accuracy:
         return self._with_newest(self._before, events)
 
     def since(self, events: int) -> Stretch:
-        """Return the events from the last `begin_anew` up to the horizon."""
-        return self._with_newest(self._since, events)
+        """Return the events up to the horizon, from the beginning or from after the last `begin_anew`."""
+        return Stretch() if self._since is None else self._with_newest(self._since, events)
 
     def _with_newest(self, stretch: Stretch, events: int) -> Stretch:
         found = stretch.joined(self._newest)
@@ -249,7 +249,7 @@ class Accuracy:
             "calibration": self.calibration.dump(),
             "whole": self._whole.dump(),
             "before": self._before.dump(),
-            "since": self._since.dump(),
+            "since": None if self._since is None else self._since.dump(),
             "newest": self._newest.dump(),
             "confusion": self._confusion.dump(),
             "tail": [self._at, self.expected, self._unseen, self._unseen_expected, self._first, self.least],
@@ -270,7 +270,8 @@ class Accuracy:
         made = cls(state["window"])
         made.calibration = Calibration.load(state["calibration"])
         made._whole, made._before = Stretch.load(state["whole"]), Stretch.load(state["before"])
-        made._since, made._newest = Stretch.load(state["since"]), Stretch.load(state["newest"])
+        made._newest = Stretch.load(state["newest"])
+        made._since = None if state["since"] is None else Stretch.load(state["since"])
         made._confusion = Confusion.load(state["confusion"])
         made._at, made.expected, made._unseen, made._unseen_expected, made._first, made.least = state["tail"]
         for content in state["asked"]:

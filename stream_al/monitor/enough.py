@@ -19,7 +19,7 @@ class ConfidentEnough(QueryStrategy):
     is shown every event as if the model were sure of it, so it asks the share it explores, and its budget goes
     on as ever. It reopens by itself when the bound sinks below ``accuracy`` again (answers fail to come, or errors
     accumulate); and when the *upper* bound of the recent stretch does, which means that the model has become
-    worse: then what is older counts no more, and the evidence is gathered anew.
+    worse: then what is older counts no more, and the evidence is gathered anew, from the next stretch on.
 
     The bounds are those of `stream_al.monitor.Accuracy`, valid at all times at once. So from one beginning to the next, the
     probability that it ever closes while the true running accuracy is below ``accuracy`` is at most 2.5 %. It
@@ -34,10 +34,14 @@ class ConfidentEnough(QueryStrategy):
         The strategy.
     accuracy
         What is enough, as a share.
+    after
+        It does not close before so many events: the bounds are about the events that were answered, and a handful of
+        those, even if all are known to be right, tells little of the next.
     """
 
     then: QueryStrategy
     accuracy: float = 0.95
+    after: int = 1000
 
     def __post_init__(self) -> None:
         if not 0.0 < self.accuracy < 1.0:
@@ -61,9 +65,10 @@ class ConfidentEnough(QueryStrategy):
 
     def review(self, state: State, watch: Accuracy, events: int) -> State:
         """Return the state after looking at how accurate the answers are, ``events`` having been answered."""
-        if state[0] and watch.recent(events).surely_below(self.accuracy):
+        if watch.recent(events).surely_below(self.accuracy):
             watch.begin_anew()
-        enough = watch.since(events).surely_above(self.accuracy)
+        since = watch.since(events)
+        enough = since.events >= self.after and since.surely_above(self.accuracy)
         return state if enough == state[0] else (int(enough), *state[1:])
 
     def charge(self, state: State) -> State:
