@@ -148,7 +148,7 @@ def stretch_of(found: Streams, at: int, events: int | None = None) -> Stretch:
 def bernstein_width(found: Streams, at: int) -> float:
     """Return the width of the empirical-Bernstein sequence for the running mean, with the same kind of mixture.
 
-    Waudby-Smith, Wu, Ramdas, Karampatziakis & Mineiro (2022), section 3, on Howard et al. (2021), theorem 4: for x >= 0 and
+    As Waudby-Smith, Wu, Ramdas, Karampatziakis & Mineiro (2022) do on Howard et al. (2021), theorem 4: for x >= 0 and
     predictable guesses y, exp(lam (x - E x) - (-log(1 - lam) - lam) (x - y)^2) is a supermartingale.
     """
     wrong, expected, propensity, asked = (column[at] for column in found)

@@ -42,6 +42,7 @@ def build_learner(config: Config, name: str = "the configuration") -> ActiveLear
         rules=desk_rules(config.labels),
         key=config.run.key,
         window=config.accuracy.window,
+        calibrated=config.strategy.calibrated,
     )
 
 

@@ -101,6 +101,7 @@ class StrategyConfig(_Section):
     explore: float | None = Field(None, ge=0.0, le=1.0)
     burst: int = Field(20, ge=1)
     stop_at: float | None = Field(None, gt=0.0, lt=1.0)
+    calibrated: bool = False
     cold_start: ColdStartConfig = ColdStartConfig()
 
     @model_validator(mode="after")
@@ -125,8 +126,8 @@ class StrategyConfig(_Section):
         return {
             "budgeted": {"budget", "utility", "explore", "burst", "stop_at"},
             "random": {"budget"},
-            "any-of": {"confidence", "margin", "entropy", "explore", "stop_at"},
-        }.get(self.name, {"threshold", "explore", "stop_at"})
+            "any-of": {"confidence", "margin", "entropy", "explore", "stop_at", "calibrated"},
+        }.get(self.name, {"threshold", "explore", "stop_at", "calibrated"})
 
     def build(self) -> QueryStrategy:
         """Return the strategy."""

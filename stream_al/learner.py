@@ -83,6 +83,9 @@ class ActiveLearner:
     window
         Events in the longest recent stretch that accuracy is estimated of (`stream_al.monitor.Accuracy`).
         None does not watch the accuracy.
+    calibrated
+        Whether the strategy sees calibrated probabilities (`stream_al.monitor.Calibration`), so that "confidence below
+        0.7" means that less than 70 % of such answers are right. Predictions show what the model said.
 
     Examples
     --------
@@ -105,15 +108,16 @@ class ActiveLearner:
         rules: DeskRules | None = None,
         key: str = "stream_al",
         window: int | None = WINDOW,
+        calibrated: bool = False,
     ) -> None:
         self.model = model if isinstance(model, Model) else Model(model)
         self.strategy = strategy or ColdStart()
         self.accuracy = None if window is None else Accuracy(window)
         """How accurate the answers are; see `stream_al.monitor`."""
-        if self.accuracy is None and isinstance(self.strategy, ConfidentEnough):
-            raise ValueError(
-                "window = None: ConfidentEnough needs the accuracy watched; give a number of events"
-            )
+        self.calibrated = calibrated
+        if self.accuracy is None and (calibrated or isinstance(self.strategy, ConfidentEnough)):
+            what = "calibrated" if calibrated else "ConfidentEnough"
+            raise ValueError(f"window = None: {what} needs the accuracy watched; give a number of events")
         self.desk = LabelDesk(rules, keep_changes=False, on_close=self._closed)
         self.state: State = self.strategy.start()
         self.events = 0
@@ -157,7 +161,7 @@ class ActiveLearner:
         """
         scored = self.model.score_all([row.features for row in rows])
         drawn = self._draw.all([row.id for row in rows])  # type: ignore[misc]  # a validated row has the text
-        decide, desk = self.strategy.decide, self.desk
+        desk, decide = self.desk, self._decide_calibrated if self.calibrated else self.strategy.decide
         blocks, expires = desk.blocks, desk.expires
         predictions: list[PredictionRow] = []
         incidents: list[Incident] = []
@@ -212,6 +216,10 @@ class ActiveLearner:
         if watch is not None:
             watch.expected = expected
         return predictions, incidents
+
+    def _decide_calibrated(self, scores: Scores, state: State, draw: float) -> tuple[Decision, State]:
+        assert self.accuracy is not None
+        return self.strategy.decide(self.accuracy.calibration.rescaled(scores), state, draw)
 
     def _incident(
         self,

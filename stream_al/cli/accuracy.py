@@ -103,7 +103,7 @@ def _enough(enough: dict[str, Any]) -> tuple[str, str]:
     if not enough["events"]:
         return (
             "not yet",
-            "the answers have become worse lately: asking goes on, and evidence is gathered anew",
+            "the answers were worse than the target lately: asking goes on, and evidence is gathered anew",
         )
     since = f"of the last {enough['events']:,} events at least {enough['low']:.1%} are right for certain"
     if enough["confident"]:

@@ -11,6 +11,8 @@ from bisect import bisect
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from stream_al.uncertainty import Scores
+
 FINE: Final = 128
 """Confidences are told apart by ``int(confidence * FINE)``: half the cost of a search, on the path of every event."""
 _EDGES: Final = (0, 32, 48, 64, 70, 77, 84, 90, 96, 102, 109, 115, 119, 122, 124, 125, 126, 127)
@@ -81,6 +83,22 @@ class Calibration:
     def calibrated(self, confidence: float) -> float:
         """Return how often the model is right when it answers with this confidence."""
         return self._right(_bin(confidence), confidence)
+
+    def rescaled(self, scores: Scores) -> Scores:
+        """Return the scores with the calibrated confidence; the other probabilities keep their proportions."""
+        label, first, others = scores.label, scores.confidence, len(scores.probabilities) - 1
+        if others < 1 or not 0.0 < first <= 1.0:
+            return scores
+        told = self.calibrated(first)
+        left = 1.0 - first
+        if left > 0.0:
+            rest = {name: p / left * (1.0 - told) for name, p in scores.probabilities.items()}
+            second = (first - scores.margin) / left * (1.0 - told)
+        else:  # the others had nothing; nobody knows in which proportions
+            second = (1.0 - told) / others
+            rest = dict.fromkeys(scores.probabilities, second)
+        rest[label] = told
+        return Scores(rest, label, told, max(0.0, told - second), scores.version, scores.classes)
 
     def learn(self, confidence: float, right: bool, propensity: float) -> None:
         """Take note of a label: whether an answer of this confidence was right."""

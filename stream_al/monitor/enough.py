@@ -18,8 +18,8 @@ class ConfidentEnough(QueryStrategy):
     Rule: once the lower bound of the accuracy since this strategy last began is at least ``accuracy``, ``then``
     is shown every event as if the model were sure of it, so it asks the share it explores, and its budget goes
     on as ever. It reopens by itself when the bound sinks below ``accuracy`` again (answers fail to come, or errors
-    accumulate); and when the *upper* bound of the recent stretch does, which means that the model has become
-    worse: then what is older counts no more, and the evidence is gathered anew, from the next stretch on.
+    accumulate); and when the *upper* bound of the recent stretch is below, which means that the model is worse now:
+    then what is older counts no more, and the evidence is gathered anew, from the next stretch on.
 
     The bounds are those of `stream_al.monitor.Accuracy`, valid at all times at once. So from one beginning to the next, the
     probability that it ever closes while the true running accuracy is below ``accuracy`` is at most 2.5 %. It
@@ -35,7 +35,7 @@ class ConfidentEnough(QueryStrategy):
     accuracy
         What is enough, as a share.
     after
-        It does not close before so many events: the bounds are about the events that were answered, and a handful of
+        It does not judge by fewer events: the bounds are about the events that were answered, and a handful of
         those, even if all are known to be right, tells little of the next.
     """
 
@@ -65,7 +65,8 @@ class ConfidentEnough(QueryStrategy):
 
     def review(self, state: State, watch: Accuracy, events: int) -> State:
         """Return the state after looking at how accurate the answers are, ``events`` having been answered."""
-        if watch.recent(events).surely_below(self.accuracy):
+        recent = watch.recent(events)
+        if recent.events >= min(self.after, watch.window // 2) and recent.surely_below(self.accuracy):
             watch.begin_anew()
         since = watch.since(events)
         enough = since.events >= self.after and since.surely_above(self.accuracy)

@@ -12,11 +12,12 @@ a mixture ever exceeds 1/alpha with probability at most alpha. As only the *sum*
 is a bound on the sum, valid at every event at once, without any assumption about the stream, the model or their drift.
 
 Sources: Ville (1939); Robbins (1970, Ann. Math. Stat. 41) for mixtures; Howard, Ramdas, McAuliffe & Sekhon (2020,
-Probability Surveys 17; 2021, Ann. Stat. 49) for time-uniform Chernoff bounds and confidence sequences; Ham, Bojinov, Lindon
-& Tingley (2022, arXiv:2210.08639) for design-based sequences, where the draws are all that is random; Waudby-Smith, Wu,
-Ramdas, Karampatziakis & Mineiro (2022, arXiv:2210.10768) for doubly robust sequences of a time-varying mean under adaptive
-propensities. Their empirical-Bernstein process must learn the variance of the weighted outcomes; here the propensity is
-known and the exact moment generating function takes its place, which `benchmarks/honest_accuracy.py` shows to be narrower.
+Probability Surveys 17; 2021, Ann. Stat. 49) for time-uniform Chernoff bounds and confidence sequences; Waudby-Smith &
+Ramdas (2020, arXiv:2006.04347) and Ham, Lindon, Tingley & Bojinov ("Design-based confidence sequences", 2022) for finite
+populations, where the draws are all that is random; Waudby-Smith, Wu, Ramdas, Karampatziakis & Mineiro (2022,
+arXiv:2210.10768) for doubly robust sequences of a time-varying mean under adaptive propensities. Their empirical-Bernstein
+process must learn the variance of the weighted outcomes; here the propensity is known and the exact moment generating
+function takes its place, which `benchmarks/honest_accuracy.py` shows to be narrower.
 """
 
 from __future__ import annotations
