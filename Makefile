@@ -62,6 +62,7 @@ docs: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/honest_accuracy.py
 
 clean:
 	rm -rf $(VENV) stream-al-demo

@@ -19,6 +19,7 @@ from stream_al.errors import (
 from stream_al.labels import LabelDesk
 from stream_al.learner import ActiveLearner, Processed, Taught
 from stream_al.model import Model
+from stream_al.monitor import Accuracy, Calibration, ConfidentEnough
 from stream_al.records import DeadLetter, Event, Example, Label, Prediction, Query
 from stream_al.strategies import (
     AnyOf,
@@ -36,11 +37,14 @@ from stream_al.uncertainty import Scores
 __version__ = "0.1.0"
 
 __all__ = [
+    "Accuracy",
     "ActiveLearner",
     "AnyOf",
     "BrokerError",
     "Budgeted",
+    "Calibration",
     "ColdStart",
+    "ConfidentEnough",
     "ConfigError",
     "DeadLetter",
     "Decision",

@@ -36,7 +36,14 @@ def build_learner(config: Config, name: str = "the configuration") -> ActiveLear
         )
     except ModelError as error:
         raise ConfigError(f"{name}: [model] {error}") from None
-    return ActiveLearner(model, config.strategy.build(), rules=desk_rules(config.labels), key=config.run.key)
+    return ActiveLearner(
+        model,
+        config.strategy.build(),
+        rules=desk_rules(config.labels),
+        key=config.run.key,
+        window=config.accuracy.window,
+        calibrated=config.strategy.calibrated,
+    )
 
 
 def desk_rules(labels: LabelsConfig) -> DeskRules:

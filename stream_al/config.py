@@ -23,6 +23,8 @@ from pydantic import (
 
 from stream_al.desk_rules import DeskRules
 from stream_al.errors import ConfigError
+from stream_al.monitor import ConfidentEnough
+from stream_al.monitor.accuracy import WINDOW
 from stream_al.strategies import (
     AnyOf,
     Budgeted,
@@ -98,6 +100,8 @@ class StrategyConfig(_Section):
     entropy: float | None = Field(None, ge=0.0, le=1.0)
     explore: float | None = Field(None, ge=0.0, le=1.0)
     burst: int = Field(20, ge=1)
+    stop_at: float | None = Field(None, gt=0.0, lt=1.0)
+    calibrated: bool = False
     cold_start: ColdStartConfig = ColdStartConfig()
 
     @model_validator(mode="after")
@@ -110,20 +114,26 @@ class StrategyConfig(_Section):
             raise ValueError("any-of: give one or more of confidence, margin, entropy")
         if self.name == "budgeted" and self.explore is not None and self.explore > self.budget:
             raise ValueError(f"explore: {self.explore} is more than the budget, {self.budget}")
+        explores = self.explore or (self.explore is None and self.name == "budgeted" and self.budget)
+        if self.stop_at is not None and not explores:
+            raise ValueError(
+                "stop_at: nothing can be certain of events that are never asked about; set explore = 0.01, say"
+            )
         return self
 
     def used(self) -> set[str]:
         """Return the keys that mean something to this strategy, besides its name and the cold start."""
         return {
-            "budgeted": {"budget", "utility", "explore", "burst"},
+            "budgeted": {"budget", "utility", "explore", "burst", "stop_at"},
             "random": {"budget"},
-            "any-of": {"confidence", "margin", "entropy", "explore"},
-        }.get(self.name, {"threshold", "explore"})
+            "any-of": {"confidence", "margin", "entropy", "explore", "stop_at", "calibrated"},
+        }.get(self.name, {"threshold", "explore", "stop_at", "calibrated"})
 
     def build(self) -> QueryStrategy:
         """Return the strategy."""
         cold = self.cold_start
-        return ColdStart(self._inner(), cold.examples, cold.rule, cold.share)
+        strategy = ColdStart(self._inner(), cold.examples, cold.rule, cold.share)
+        return strategy if self.stop_at is None else ConfidentEnough(strategy, self.stop_at)
 
     def _inner(self) -> QueryStrategy:
         explore = self.explore or 0.0
@@ -147,6 +157,12 @@ class StrategyConfig(_Section):
         }
         kind = thresholds[self.name]
         return kind(explore=explore) if self.threshold is None else kind(self.threshold, explore)
+
+
+class AccuracyConfig(_Section):
+    """``[accuracy]``: how the accuracy of the answers is watched."""
+
+    window: int = Field(WINDOW, ge=2)
 
 
 class EventsConfig(_Section):
@@ -350,6 +366,7 @@ class Config(BaseSettings):
 
     model: ModelConfig = ModelConfig()
     strategy: StrategyConfig = StrategyConfig()
+    accuracy: AccuracyConfig = AccuracyConfig()
     events: EventsConfig = EventsConfig()
     labels: LabelsConfig = LabelsConfig()
     store: StoreConfig = StoreConfig()
@@ -374,6 +391,7 @@ class Config(BaseSettings):
         return {
             "model": self.model.model_dump(mode="json", exclude={"checkpoint_every"}, exclude_none=True),
             "strategy": self.strategy.model_dump(mode="json", include=strategy, exclude_none=True),
+            "accuracy": self.accuracy.model_dump(mode="json"),
             "labels": self.labels.model_dump(mode="json", include=set(RULES), exclude_none=True),
             "run": {"key": self.run.key},
         }
@@ -394,6 +412,7 @@ def stored_config(pipeline: dict[str, Any], name: str) -> Config:
         return Config.model_construct(
             model=ModelConfig(**pipeline["model"]),
             strategy=StrategyConfig(**pipeline["strategy"]),
+            accuracy=AccuracyConfig(**pipeline["accuracy"]),
             labels=LabelsConfig(**pipeline["labels"]),
             run=RunConfig(**pipeline["run"]),
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -95,11 +95,20 @@ class LabelDesk:
         See `DeskRules`.
     keep_changes
         Keep what changes until `take_changes` takes it. Without a store nobody takes it, and it would grow.
+    on_close
+        Told, of every query that is closed, its event and the label agreed on, or None without one.
     """
 
-    def __init__(self, rules: DeskRules | None = None, *, keep_changes: bool = True) -> None:
+    def __init__(
+        self,
+        rules: DeskRules | None = None,
+        *,
+        keep_changes: bool = True,
+        on_close: Callable[[str, ClassLabel | None], None] | None = None,
+    ) -> None:
         self.rules = rules or DeskRules()
         self.keep_changes = keep_changes
+        self._on_close = on_close
         self.expires = self.rules.expire_after is not None or self.rules.expire_after_events is not None
         self._open: dict[str, _Open] = {}
         self._closed: dict[str, _Closed] = {}
@@ -313,6 +322,8 @@ class LabelDesk:
             del self._closed[next(iter(self._closed))]
         if self.keep_changes:
             self._changed[event_id] = self._state(event_id, held, status, example, self._closings)
+        if self._on_close is not None:
+            self._on_close(event_id, agreed)
         return settled
 
     def _find_least(self) -> str:

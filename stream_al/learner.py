@@ -15,7 +15,10 @@ from stream_al.draws import Draws
 from stream_al.errors import RecordError, SnapshotError
 from stream_al.labels import LabelDesk, QueryState, Settled
 from stream_al.model import Model
-from stream_al.records import Event, Example, Label, Prediction, Query
+from stream_al.monitor.accuracy import WINDOW, Accuracy
+from stream_al.monitor.calibration import FINE
+from stream_al.monitor.enough import ConfidentEnough
+from stream_al.records import ClassLabel, Event, Example, Label, Prediction, Query
 from stream_al.strategies import ColdStart, Decision, QueryStrategy, State
 from stream_al.uncertainty import Scores
 
@@ -77,6 +80,12 @@ class ActiveLearner:
     key
         Separates this pipeline's random draws from those of others. Keep it secret if whoever sends events
         must not be able to tell which will be explored.
+    window
+        Events in the longest recent stretch that accuracy is estimated of (`stream_al.monitor.Accuracy`).
+        None does not watch the accuracy.
+    calibrated
+        Whether the strategy sees calibrated probabilities (`stream_al.monitor.Calibration`), so that "confidence below
+        0.7" means that less than 70 % of such answers are right. Predictions show what the model said.
 
     Examples
     --------
@@ -98,10 +107,18 @@ class ActiveLearner:
         *,
         rules: DeskRules | None = None,
         key: str = "stream_al",
+        window: int | None = WINDOW,
+        calibrated: bool = False,
     ) -> None:
         self.model = model if isinstance(model, Model) else Model(model)
         self.strategy = strategy or ColdStart()
-        self.desk = LabelDesk(rules, keep_changes=False)
+        self.accuracy = None if window is None else Accuracy(window)
+        """How accurate the answers are; see `stream_al.monitor`."""
+        self.calibrated = calibrated
+        if self.accuracy is None and (calibrated or isinstance(self.strategy, ConfidentEnough)):
+            what = "calibrated" if calibrated else "ConfidentEnough"
+            raise ValueError(f"window = None: {what} needs the accuracy watched; give a number of events")
+        self.desk = LabelDesk(rules, keep_changes=False, on_close=self._closed)
         self.state: State = self.strategy.start()
         self.events = 0
         """Events answered so far."""
@@ -159,15 +176,20 @@ class ActiveLearner:
         else:
             scored = self.model.score_all([row.features for row in rows])
             drawn = self._draw.all([row.id for row in rows])  # type: ignore[misc]  # a validated row has the text
-        decide, desk = self.strategy.decide, self.desk
+        desk, decide = self.desk, self._decide_calibrated if self.calibrated else self.strategy.decide
         blocks, expires = desk.blocks, desk.expires
         predictions: list[PredictionRow] = []
         incidents: list[Incident] = []
+        watch = self.accuracy
+        # What `Accuracy.pass_by` does, spelled out, as this is on the path of every event.
+        expected, least = (0.0, 0.0) if watch is None else (watch.expected, watch.least)
+        by_step, steps = [] if watch is None else watch.calibration.expected_errors, FINE
+        number = self.events
         for place, (row, scores, draw) in enumerate(zip(rows, scored, drawn, strict=True)):
             if isinstance(scores, RecordError):
-                incidents.append(Incident(place, self.events, error=scores))
+                incidents.append(Incident(place, number, error=scores))
                 continue
-            settled = desk.advance(self.events, row.timestamp) if expires else None
+            settled = desk.advance(number, row.timestamp) if expires else None
             decision, state = decide(scores, self.state, draw)
             ask, propensity, reason = decision.ask, decision.propensity, decision.reason
             blocked = blocks(row.id, decision.utility)  # type: ignore[arg-type]
@@ -175,10 +197,21 @@ class ActiveLearner:
                 self.state = state
             else:  # not offered to the strategy: whatever it said, this event could not have been asked about
                 ask, propensity, reason = False, 0.0, blocked
+            if watch is not None:
+                wrong = by_step[int(scores.confidence * steps)]
+                if propensity < least:
+                    least = watch.rarer(propensity, wrong)
+                if ask:
+                    watch.expected = expected
+                    watch.ask(number, row.id, scores.label, scores.confidence, wrong, propensity)  # type: ignore[arg-type]
+                    expected, least = watch.expected, watch.least
+                else:
+                    expected += wrong
             if ask or blocked or settled:
+                self.events = number
                 asked = decision if ask else None
                 incidents.append(self._incident(place, row, scores, asked, blocked, settled or []))
-            self.events += 1
+            number += 1
             predictions.append(
                 PredictionRow(
                     row.id,  # type: ignore[arg-type]
@@ -196,7 +229,14 @@ class ActiveLearner:
             )
             if ask and until_asked:
                 break
+        self.events = number
+        if watch is not None:
+            watch.expected = expected
         return predictions, incidents
+
+    def _decide_calibrated(self, scores: Scores, state: State, draw: float) -> tuple[Decision, State]:
+        assert self.accuracy is not None
+        return self.strategy.decide(self.accuracy.calibration.rescaled(scores), state, draw)
 
     def _incident(
         self,
@@ -255,17 +295,37 @@ class ActiveLearner:
                     s._replace(outcome="refused", detail=refused) if s.outcome == "example" else s
                     for s in settled_all
                 ]
+        if self.accuracy is not None and isinstance(self.strategy, ConfidentEnough):
+            self.state = self.strategy.review(self.state, self.accuracy, self.events)
         mine = next(s for s in settled_all if s.number == number)
         return Taught(mine.outcome, mine.detail, example, settled_all)
+
+    def _closed(self, event_id: str, answer: ClassLabel | None) -> None:
+        if self.accuracy is not None:
+            self.accuracy.settle(event_id, answer)
 
     # ── state ────────────────────────────────────────────────────────────────────────────────────
 
     def resume(
-        self, *, state: State, events: int, labels: int, queries: Iterable[QueryState], clock: str | None
+        self,
+        *,
+        state: State,
+        events: int,
+        labels: int,
+        queries: Iterable[QueryState],
+        clock: str | None,
+        accuracy: str | None,
     ) -> None:
         """Take over everything but the model, as a store kept it."""
         self.state, self.events, self.labels = state, events, labels
         self.desk.load(queries, clock)
+        self.accuracy = self._watching(accuracy)
+
+    def _watching(self, accuracy: str | None) -> Accuracy | None:
+        """Return the watch on accuracy as it was kept, if this learner has one."""
+        if self.accuracy is None:
+            return None
+        return Accuracy(self.accuracy.window, self.events) if accuracy is None else Accuracy.load(accuracy)
 
     def snapshot(self) -> bytes:
         """Return everything that is needed to go on elsewhere, exactly as here."""
@@ -275,6 +335,7 @@ class ActiveLearner:
             "labels": self.labels,
             "clock": self.desk.clock,
             "queries": list(self.desk.dump()),
+            "accuracy": None if self.accuracy is None else self.accuracy.dump(),
         }
         return _MAGIC + json.dumps(head).encode() + b"\n" + self.model.dump()
 
@@ -291,15 +352,17 @@ class ActiveLearner:
             raise SnapshotError(
                 "this is no snapshot of a learner; give what ActiveLearner.snapshot() returned"
             )
-        desk = LabelDesk(self.desk.rules, keep_changes=self.desk.keep_changes)
+        desk = LabelDesk(self.desk.rules, keep_changes=self.desk.keep_changes, on_close=self._closed)
         try:
             head = json.loads(parts[1])
             state, events, labels = tuple(head["state"]), int(head["events"]), int(head["labels"])
             desk.load([QueryState(*row) for row in head["queries"]], head["clock"])
-        except (ValueError, TypeError, KeyError) as error:
+            accuracy = self._watching(head["accuracy"])
+        except (ValueError, TypeError, KeyError, IndexError) as error:
             raise SnapshotError(f"the snapshot of the learner is corrupt: {error}") from None
         self.model.load(parts[2])  # the last that can fail
         self.desk, self.state, self.events, self.labels = desk, state, events, labels
+        self.accuracy = accuracy
 
 
 def _text(label: object) -> str:

@@ -132,6 +132,8 @@ class Progress:
     examples: int = 0
     state: State = ()
     clock: str | None = None
+    accuracy: str | None = None
+    """`Accuracy.dump`; None where it is not watched."""
     event_position: Position = None
     label_position: Position = None
     lengths: dict[str, int] = field(default_factory=dict)

@@ -122,6 +122,9 @@ def test_a_learner_restored_from_a_snapshot_goes_on_exactly_as_the_other(
     assert (other.state, other.events, other.labels) == (learner.state, learner.events, learner.labels)
     assert other.model.digest() == learner.model.digest()
     assert list(other.desk.dump()) == list(learner.desk.dump())
+    assert learner.accuracy is not None
+    assert other.accuracy is not None
+    assert other.accuracy.dump() == learner.accuracy.dump()
 
 
 @pytest.mark.parametrize("damage", [b"", b"x", b"stream_al learner 1\n", b"stream_al learner 1\n{}\n"])

@@ -42,7 +42,7 @@ class EventLane:
         self, partition: TopicPartition, model: Model, strategy: QueryStrategy, key: str, topics: Topics
     ) -> None:
         self.partition = partition
-        self.learner = ActiveLearner(model, strategy, key=key)
+        self.learner = ActiveLearner(model, strategy, key=key, window=None)
         self.learner.desk = AskedElsewhere()
         self.next = 0
         """The offset after what is committed."""

@@ -58,6 +58,11 @@ class KafkaWorker:
                 f"{name}: [labels] expire_after_events: events are counted by partition on Kafka, so it would mean "
                 "nothing; use expire_after"
             )
+        for key in ("stop_at", "calibrated"):
+            if getattr(config.strategy, key):
+                raise ConfigError(
+                    f"{name}: [strategy] {key}: the accuracy is not watched on Kafka yet; leave it out, or run on a store"
+                )
         self._config, self._kafka, self._name, self._tell = config, config.kafka, name, tell
         learner = build_learner(config, name)
         self.model = learner.model

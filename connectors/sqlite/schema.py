@@ -147,11 +147,13 @@ def pipeline_of(connection: sqlite3.Connection) -> dict[str, Any]:
 
 def progress_of(connection: sqlite3.Connection) -> Progress | None:
     """Return how far a store's worker has come; None before its first batch."""
-    row = connection.execute("SELECT value FROM meta WHERE name = 'progress'").fetchone()
-    if row is None:
+    rows = connection.execute("SELECT name, value FROM meta WHERE name IN ('progress', 'accuracy')")
+    found = dict(rows.fetchall())
+    if "progress" not in found:
         return None
-    progress = Progress(**json.loads(row[0]))
+    progress = Progress(**json.loads(found["progress"]))
     progress.state = tuple(progress.state)
+    progress.accuracy = found.get("accuracy") or None
     return progress
 
 

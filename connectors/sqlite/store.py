@@ -170,8 +170,13 @@ class SqliteStore:
         )
         if batch.snapshot is not None:
             self._keep(*batch.snapshot)
-        progress = json.dumps(asdict(batch.progress))
-        execute("INSERT OR REPLACE INTO meta VALUES ('progress', ?, ?)", (progress, checksum(progress)))
+        content = asdict(batch.progress)
+        accuracy = content.pop("accuracy") or ""  # JSON already
+        progress = json.dumps(content)
+        many(
+            "INSERT OR REPLACE INTO meta VALUES (?, ?, ?)",
+            [("progress", progress, checksum(progress)), ("accuracy", accuracy, checksum(accuracy))],
+        )
 
     def examples(self, start: int = 0) -> Iterator[Example]:
         """Yield the log from a number on.

@@ -71,7 +71,7 @@ def run_command(
         tune_collector()
         with stop, Reporter(console, worker.progress, quiet=quiet) as reporter:
             worker.run(until, stop, lambda progress: reporter.update(progress, len(pipeline.learner.desk)))
-        found = summary(worker.progress, len(pipeline.learner.desk))
+        found = summary(worker.progress, len(pipeline.learner.desk), settings.strategy.stop_at)
         found["digest"] = pipeline.learner.model.digest()
         found["unknown_features"] = pipeline.learner.model.unknown_features
     _report(found, as_json=as_json)

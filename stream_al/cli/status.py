@@ -26,7 +26,9 @@ def status_command(
         bool, typer.Option(help="Compute the model's digest, too (refolds the log's tail).")
     ] = False,
 ) -> None:
-    """Show what is open, learned and spent. Does not disturb a running worker.
+    """Show what is open, learned and spent, and how accurate the answers are. Does not disturb a running worker.
+
+    The accuracy is that of all events, estimated from the labels; docs/accuracy.md says how to read it.
 
     Example: stream-al status pipeline.db --json | jq .open
     """
@@ -43,8 +45,8 @@ def status_command(
             (progress.label_position if isinstance(progress.label_position, int) else 0,),
         ).fetchone()
         (oldest,) = connection.execute("SELECT min(asked) FROM queries WHERE status = 'open'").fetchone()
-        found = summary(progress, opened)
         pipeline = pipeline_of(connection)
+        found = summary(progress, opened, pipeline.get("strategy", {}).get("stop_at"))
         found["waiting_in_inbox"] = waiting if pipeline else 0
         found["oldest_open_asked_events_ago"] = None if oldest is None else progress.events - oldest
         found["bytes"] = store.stat().st_size

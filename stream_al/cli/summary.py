@@ -7,12 +7,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from stream_al.cli.accuracy import accuracy_summary, show_accuracy
 from stream_al.labels import OUTCOMES
 from stream_al.ports import Progress
 
 
-def summary(progress: Progress, open_queries: int) -> dict[str, Any]:
-    """Return the numbers, for ``--json`` and for `show`."""
+def summary(progress: Progress, open_queries: int, target: float | None = None) -> dict[str, Any]:
+    """Return the numbers, for ``--json`` and for `show`; ``target`` is ``[strategy] stop_at``."""
     groups: dict[str, dict[str, int]] = {"asked": {}, "blocked": {}, "label": {}, "dead": {}}
     for name, count in progress.counts.items():
         group, _, detail = name.partition(":")
@@ -33,6 +34,7 @@ def summary(progress: Progress, open_queries: int) -> dict[str, Any]:
         "dead_letters": sum(groups["dead"].values()),
         "dead_letters_by_reason": groups["dead"],
         "prequential_accuracy": progress.counts.get("correct", 0) / measured if measured else None,
+        "accuracy": accuracy_summary(progress, target),
     }
 
 
@@ -56,11 +58,13 @@ def show(found: dict[str, Any], console: Console) -> None:
         table.add_row("dead letters", f"{found['dead_letters']:,}", _parts(found["dead_letters_by_reason"]))
     if found["prequential_accuracy"] is not None:
         table.add_row(
-            "accuracy", f"{found['prequential_accuracy']:.2%}", "on all events, each before its label"
+            "accuracy, true", f"{found['prequential_accuracy']:.2%}", "on all events, each before its label"
         )
     if found.get("digest"):
         table.add_row("digest", "", found["digest"])
     console.print(table)
+    if found["accuracy"] is not None and found["events"]:
+        show_accuracy(found["accuracy"], console)
     for outcome, count in found["labels_by_outcome"].items():
         if outcome not in ("example", "waiting"):
             console.print(

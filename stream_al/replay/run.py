@@ -119,7 +119,9 @@ class _Run:
         self.stream, self.contender = stream, contender
         # All labels at once may be open when they come late; a limit would make the baseline ask less than all.
         rules = replace(trial.crowd.rules, max_open=len(stream.rows) + 1)
-        self.learner = ActiveLearner(trial.make_model(), contender.strategy, rules=rules, key=trial.key)
+        self.learner = ActiveLearner(
+            trial.make_model(), contender.strategy, rules=rules, key=trial.key, window=None
+        )
         self.oracle = SimulatedOracle(trial.crowd, trial.key, trial.clock)
         self.truths: list[ClassLabel | None] = []
         self.labels: list[ClassLabel | None] = []

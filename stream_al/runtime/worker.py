@@ -107,6 +107,7 @@ class Worker:
             labels=progress.labels,
             queries=recovered.queries,
             clock=progress.clock,
+            accuracy=progress.accuracy,
         )
         self._events.seek(progress.event_position)
         self._labels.seek(progress.label_position)
@@ -288,6 +289,7 @@ class Worker:
             examples=model.version,
             state=learner.state,
             clock=learner.desk.clock,
+            accuracy=None if learner.accuracy is None else learner.accuracy.dump(),
             event_position=self._events.position,
             label_position=self._labels.position,
             lengths=self._sink.lengths(),

@@ -316,3 +316,41 @@ def test_a_full_queue_is_said(tmp_path: Path) -> None:
     status = json.loads(stream_al("status", "pipeline.db", "--json", folder=tmp_path).stdout)
     assert status["blocked_by_reason"] == {"queue-full": 37}
     assert status["open"] == 3
+
+
+@pytest.mark.slow
+def test_status_estimates_the_accuracy_and_says_whether_it_is_enough(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "events.jsonl", rows(4000))
+    path = configured(tmp_path, events='label_column = "label"', labels='source = "simulated"\ndelay = 20')
+    text = path.read_text().replace("batch_size = 50", "batch_size = 500")
+    strategy = 'name = "least-confidence"\nthreshold = 0.8\nexplore = 0.1\ncalibrated = true\nstop_at = 0.8'
+    path.write_text(text.replace("budget = 0.2", strategy))
+    shown = " ".join(stream_al("run", "pipeline.toml", folder=tmp_path).stdout.split())
+    assert "accuracy, estimated" in shown
+    assert "(95 %, at all times) of" in shown
+    assert "confident enough yes" in shown
+    assert "only exploration asks" in shown
+    status = json.loads(stream_al("status", "pipeline.db", "--json", folder=tmp_path).stdout)
+    found = status["accuracy"]
+    assert found["whole"]["low"] <= status["prequential_accuracy"] <= found["whole"]["high"]
+    assert found["whole"]["events"] == 4000
+    assert found["enough"]["confident"] is True
+    assert found["enough"]["target"] == 0.8 < found["enough"]["low"]
+    assert [row["label"] for row in found["classes"]] == ["in", "out"]
+    assert sum(row["events"] for row in found["confusion"]) == pytest.approx(4000)
+    assert sum(row["share"] for row in found["calibration"]["bins"]) == pytest.approx(1.0)
+    told = stream_al("verify", "pipeline.db", folder=tmp_path).stdout
+    assert told.startswith("0 differences in 4,000 predictions")
+
+
+def test_status_says_why_there_is_no_accuracy(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "events.jsonl", rows(200))
+    path = configured(tmp_path, events='label_column = "label"', labels='source = "simulated"\ndelay = 5')
+    path.write_text(path.read_text().replace("budget = 0.2", 'name = "margin"'))
+    stream_al("run", "pipeline.toml", folder=tmp_path)
+    shown = " ".join(stream_al("status", "pipeline.db", folder=tmp_path).stdout.split())
+    assert "accuracy unknown" in shown
+    assert "had no chance of being asked about" in shown
+    status = json.loads(stream_al("status", "pipeline.db", "--json", folder=tmp_path).stdout)
+    assert status["accuracy"]["whole"]["accuracy"] is None
+    assert status["accuracy"]["classes"] == []

@@ -17,7 +17,7 @@ from connectors.files import Columns, JsonlEvents, JsonlLabels, JsonlSink, event
 from connectors.memory import MemoryEvents, MemorySink, MemoryStore
 from connectors.sqlite import SqliteLabels, SqliteStore, verify
 from stream_al import DeskRules
-from stream_al.ports import OUTPUTS
+from stream_al.ports import OUTPUTS, Store
 from stream_al.replay.oracle import SimulatedOracle
 from stream_al.replay.people import Crowd
 from stream_al.runtime import Worker
@@ -110,6 +110,13 @@ class World:
         raise NotImplementedError
 
 
+def accuracy_of(store: Store) -> str:
+    recovered = store.recover()
+    assert recovered is not None
+    assert recovered.progress.accuracy is not None
+    return recovered.progress.accuracy
+
+
 class InMemory(World):
     def __init__(self, folder: Path) -> None:
         self.store, self.sink = MemoryStore(keep_batches=True), MemorySink()
@@ -131,6 +138,7 @@ class InMemory(World):
             "log": self.store.log,
             "queries": self.store.queries,
             "digest": offline_digest(self.store.log, learner().model),
+            "accuracy": accuracy_of(self.store),
         }
 
 
@@ -180,6 +188,7 @@ class OnDisk(World):
                 table: sorted(store.connection.execute(f"SELECT * FROM {table}")) for table in tables
             }
             found["digest"] = offline_digest(store.examples(), learner().model)
+            found["accuracy"] = accuracy_of(store)
         finally:
             store.close()
         return found | {name: (self.folder / f"{name}.jsonl").read_bytes() for name in OUTPUTS}
