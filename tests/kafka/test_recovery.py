@@ -181,7 +181,7 @@ def test_a_crash_at_every_effect_of_the_clients_changes_nothing(pipeline: Pipeli
     pipeline.path.write_text(text)
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["connectors.kafka.worker", "river.linear_model", "river.preprocessing"])
-    lives = 60 if SOAK else 20
+    lives = 40 if SOAK else 20  # a life of 25 events has some 45 effects
     events = rows(lives * 25, 5)
     oracle = Oracle(pipeline)
     oracle.start()
