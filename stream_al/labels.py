@@ -107,6 +107,7 @@ class LabelDesk:
         on_close: Callable[[str, ClassLabel | None], None] | None = None,
     ) -> None:
         self.rules = rules or DeskRules()
+        self._most = self.rules.max_open  # at hand, as every event asks for it
         self.keep_changes = keep_changes
         self._on_close = on_close
         self.expires = self.rules.expire_after is not None or self.rules.expire_after_events is not None
@@ -140,7 +141,7 @@ class LabelDesk:
         """Return why an event cannot be asked about: ``"already-asked"``, ``"queue-full"``, or None."""
         if event_id in self._open or event_id in self._closed:
             return "already-asked"
-        if len(self._open) >= self.rules.max_open and (
+        if len(self._open) >= self._most and (
             self.rules.when_full == "stop-asking"
             or not utility > self._open[self._find_least()].query.utility
         ):
@@ -152,7 +153,7 @@ class LabelDesk:
         if isinstance(query, Query):
             query = QueryRow.of(query)
         settled: list[Settled] = []
-        if len(self._open) >= self.rules.max_open:
+        if len(self._open) >= self._most:
             settled = self._close(self._find_least(), "withdrawn", "a more useful query took its place")
         held = _Open(query, query.to_json().decode(), self._clock)
         self._open[query.event_id] = held

@@ -171,7 +171,7 @@ class ActiveLearner:
         """
         scored: Iterable[Scores | RecordError]
         if until_asked:  # how far it goes will be seen
-            scored = map(self.model.scorer(), (row.features for row in rows))
+            scored = (self.model.score_all([row.features])[0] for row in rows)
             drawn: Iterable[float] = (self._draw(row.id) for row in rows)  # type: ignore[arg-type]
         else:
             scored = self.model.score_all([row.features for row in rows])
@@ -184,40 +184,43 @@ class ActiveLearner:
         # What `Accuracy.pass_by` does, spelled out, as this is on the path of every event.
         expected, least = (0.0, 0.0) if watch is None else (watch.expected, watch.least)
         by_step, steps = [] if watch is None else watch.calibration.expected_errors, FINE
-        number = self.events
-        for place, (row, scores, draw) in enumerate(zip(rows, scored, drawn, strict=True)):
+        first, failed, state = self.events, 0, self.state  # an event's number is first + len(predictions)
+        for row, scores, draw in zip(rows, scored, drawn, strict=True):
             if isinstance(scores, RecordError):
-                incidents.append(Incident(place, number, error=scores))
+                place = len(predictions) + failed
+                incidents.append(Incident(place, first + len(predictions), error=scores))
+                failed += 1
                 continue
-            settled = desk.advance(number, row.timestamp) if expires else None
-            decision, state = decide(scores, self.state, draw)
+            settled = desk.advance(first + len(predictions), row.timestamp) if expires else None
+            decision, after = decide(scores, state, draw)
             ask, propensity, reason = decision.ask, decision.propensity, decision.reason
             blocked = blocks(row.id, decision.utility)  # type: ignore[arg-type]
             if blocked is None:
-                self.state = state
+                state = after
             else:  # not offered to the strategy: whatever it said, this event could not have been asked about
                 ask, propensity, reason = False, 0.0, blocked
+            confidence = scores.confidence
             if watch is not None:
-                wrong = by_step[int(scores.confidence * steps)]
+                wrong = by_step[int(confidence * steps)]
                 if propensity < least:
                     least = watch.rarer(propensity, wrong)
                 if ask:
                     watch.expected = expected
-                    watch.ask(number, row.id, scores.label, scores.confidence, wrong, propensity)  # type: ignore[arg-type]
+                    number = first + len(predictions)
+                    watch.ask(number, row.id, scores.label, confidence, wrong, propensity)  # type: ignore[arg-type]
                     expected, least = watch.expected, watch.least
                 else:
                     expected += wrong
             if ask or blocked or settled:
-                self.events = number
-                asked = decision if ask else None
+                self.events = first + len(predictions)
+                place, asked = len(predictions) + failed, decision if ask else None
                 incidents.append(self._incident(place, row, scores, asked, blocked, settled or []))
-            number += 1
             predictions.append(
                 PredictionRow(
                     row.id,  # type: ignore[arg-type]
                     scores.label,
                     scores.probabilities,
-                    scores.confidence,
+                    confidence,
                     scores.margin,
                     scores.version,
                     decision.utility,
@@ -229,7 +232,7 @@ class ActiveLearner:
             )
             if ask and until_asked:
                 break
-        self.events = number
+        self.events, self.state = first + len(predictions), state
         if watch is not None:
             watch.expected = expected
         return predictions, incidents

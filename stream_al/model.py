@@ -6,7 +6,7 @@ import json
 import math
 import platform
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -130,19 +130,14 @@ class Model:
 
     def score_all(self, events: Iterable[dict[str, FeatureValue]]) -> list[Scores | RecordError]:
         """Return what `score` would return for each of these, or raise; the path of every event."""
-        return list(map(self.scorer(), events))
-
-    def scorer(self) -> Callable[[dict[str, FeatureValue]], Scores | RecordError]:
-        """Return what scores an event as `score_all` does; it is good until the model learns."""
         template, width, version = self._template, len(self._names), self.version
         transforms, predict = self._transforms, self._predict
         if not self._classes:
-            empty = Scores({}, None, 0.0, 0.0, version, 0)
-            return lambda features: empty
+            return [Scores({}, None, 0.0, 0.0, version, 0) for _ in events]
         # Two classes are the usual case, so spelled out. With more, no answer is of these two.
         first, second, mine, theirs = self._two or (None, None, None, None)
-
-        def score(features: dict[str, FeatureValue]) -> Scores | RecordError:
+        found: list[Scores | RecordError] = []
+        for features in events:
             try:
                 known = template | features  # in the order of the template
                 if len(known) != width or len(features) != width:
@@ -159,17 +154,18 @@ class Model:
                 ):
                     answer = {first: one, second: other}
                     if 0.0 <= other <= one <= 1.0:
-                        return Scores(answer, first, one, one - other, version, 2)
+                        found.append(Scores(answer, first, one, one - other, version, 2))
+                        continue
                     if 0.0 <= one < other <= 1.0:
-                        return Scores(answer, second, other, other - one, version, 2)
+                        found.append(Scores(answer, second, other, other - one, version, 2))
+                        continue
                     answer = {mine: one, theirs: other}
-                return self._ranked(self._by_class(answer))
+                found.append(self._ranked(self._by_class(answer)))
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as error:  # a panic in River's Rust is no Exception
-                return _cannot_score(error)
-
-        return score
+                found.append(_cannot_score(error))
+        return found
 
     def _canonical(self, features: Features) -> dict[str, FeatureValue]:
         """Return the features that a learned example had, in sorted order; count the others."""

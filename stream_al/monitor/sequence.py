@@ -112,9 +112,11 @@ class SumBound:
 
     def add(self, residual: float, propensity: float, times: int = 1) -> None:
         """Take note of a residual that was seen."""
-        costs = self._costs
-        for j in range(self._gone, _RATES):
-            costs[j] -= times * log1p(expm1(-self._rates[j] * residual) / propensity)
+        costs, gone = self._costs, self._gone
+        costs[gone:] = [
+            cost - times * log1p(expm1(-rate * residual) / propensity)
+            for cost, rate in zip(costs[gone:], self._rates[gone:], strict=True)
+        ]
 
     def excludes(self, total: float, alpha: float) -> bool:
         """Tell whether the sum is below ``total``, at level 1 - alpha."""
