@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
+
+from stream_al.records import ClassLabel
 
 AGREEMENTS: Final = ("majority", "unanimous", "plurality")
 WHEN_FULL: Final = ("stop-asking", "withdraw-least")
@@ -64,3 +68,25 @@ class DeskRules:
             raise ValueError(f"expire_after = {self.expire_after}: must be longer than nothing")
         if self.expire_after_events is not None and self.expire_after_events < 1:
             raise ValueError(f"expire_after_events = {self.expire_after_events}: must be at least 1")
+
+    def agreed(self, answers: Sequence[ClassLabel]) -> ClassLabel | None:
+        """Return the class that these answers agree on, None while they do not.
+
+        Examples
+        --------
+        >>> rules = DeskRules(quorum=2)
+        >>> rules.agreed(["a"]), rules.agreed(["a", "b"]), rules.agreed(["a", "b", "a"])
+        (None, None, 'a')
+        """
+        if len(answers) < self.quorum:
+            return None
+        if len(answers) == 1:
+            return answers[0]
+        counts = Counter((type(answer).__name__, answer) for answer in answers)
+        (first, most), *others = counts.most_common(2)
+        enough = {
+            "majority": 2 * most > len(answers),
+            "unanimous": not others,
+            "plurality": not others or most > others[0][1],
+        }[self.agreement]
+        return first[1] if enough else None

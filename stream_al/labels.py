@@ -7,7 +7,6 @@ quorum, or there is a reason why it was not used. A waiting label is settled lat
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -229,7 +228,7 @@ class LabelDesk:
             settled.append(_settle(before, "replaced", detail))
             del held.votes[label.annotator]  # the new answer counts as given now
         held.votes[label.annotator] = vote
-        agreed = self._agreed(held)
+        agreed = self.rules.agreed([v.label.label for v in held.votes.values() if v.label.label is not None])
         if agreed is not None:
             example = _example(held, agreed)
             return settled + self._close(label.event_id, "answered", "", agreed, example_number), example
@@ -276,21 +275,6 @@ class LabelDesk:
             detail = f"{_named(example)} was learned as {label.annotator} had answered, {mine!r}; {wanted}"
             return _settle(vote, "correction-after-learning", detail)
         return _settle(vote, "already-answered", f"{_named(example)} was learned from others' answers")
-
-    def _agreed(self, held: _Open) -> ClassLabel | None:
-        if len(held.votes) < self.rules.quorum:
-            return None
-        if len(held.votes) == 1:
-            (only,) = held.votes.values()
-            return only.label.label
-        counts = Counter((type(v.label.label).__name__, v.label.label) for v in held.votes.values())
-        (first, most), *others = counts.most_common(2)
-        enough = {
-            "majority": 2 * most > len(held.votes),
-            "unanimous": not others,
-            "plurality": not others or most > others[0][1],
-        }[self.rules.agreement]
-        return first[1] if enough else None
 
     def _close(
         self,

@@ -18,7 +18,7 @@ from stream_al.model import Model
 from stream_al.monitor.accuracy import WINDOW, Accuracy
 from stream_al.monitor.calibration import FINE
 from stream_al.monitor.enough import ConfidentEnough
-from stream_al.records import ClassLabel, Event, Example, Label, Prediction, Query
+from stream_al.records import ClassLabel, Event, Example, Label, Prediction, Query, class_text
 from stream_al.strategies import ColdStart, Decision, QueryStrategy, State
 from stream_al.uncertainty import Scores
 
@@ -265,7 +265,7 @@ class ActiveLearner:
             event.display,
             event.key,
             scores.label,
-            {_text(label): probability for label, probability in scores.probabilities.items()},
+            {class_text(label): probability for label, probability in scores.probabilities.items()},
             decision.utility,
             decision.threshold,
             decision.propensity,
@@ -366,7 +366,3 @@ class ActiveLearner:
         self.model.load(parts[2])  # the last that can fail
         self.desk, self.state, self.events, self.labels = desk, state, events, labels
         self.accuracy = accuracy
-
-
-def _text(label: object) -> str:
-    return str(label).lower() if label is True or label is False else str(label)

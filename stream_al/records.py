@@ -247,6 +247,17 @@ class DeadLetter(Record):
 RECORDS: Final[tuple[type[Record], ...]] = (Event, Prediction, Query, Label, Example, DeadLetter)
 
 
+def class_text(label: ClassLabel) -> str:
+    """Return a class as text: as a key of ``probabilities`` is written, and as people read it.
+
+    Examples
+    --------
+    >>> class_text(True), class_text(1), class_text("spam")
+    ('true', '1', 'spam')
+    """
+    return str(label).lower() if isinstance(label, bool) else str(label)
+
+
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of every record, by its name in lower case."""
     return {record.__name__.lower(): record.model_json_schema() for record in RECORDS}

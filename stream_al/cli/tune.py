@@ -132,7 +132,7 @@ def _show(stream: LabelledStream, tuned: Tuned, budget: float) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from stream_al.replay.progress import percent
+    from stream_al.replay.report.numbers import estimate
     from stream_al.replay.tune import to_toml
 
     console = Console(highlight=False)
@@ -153,7 +153,7 @@ def _show(stream: LabelledStream, tuned: Tuned, budget: float) -> None:
             "" if entry.explore is None else f"{entry.explore:.4g}",
             f"{entry.cold_start}",
             f"{group.labels:,.0f}",
-            percent(group.measures["accuracy"]),
+            estimate(group.measures["accuracy"], percent=True),
             style="bold" if entry == tuned.chosen else "",
         )
     console.print(table)

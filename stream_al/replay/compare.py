@@ -38,7 +38,8 @@ def compare(
     cost_per_label
         See `Comparison`.
     """
-    names = {entry.model: model_maker(entry.model, stream)[1] for entry in plan.entries}
+    models = dict.fromkeys(entry.model for entry in plan.entries)
+    names = {model: model_maker(model, stream)[1] for model in models}
     several = len(names) > 1
     groups = [
         Group(tuple(outcome for _, outcome in found), entry.budget, names[entry.model] if several else "")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from stream_al.replay.contenders import ALL, NONE, RANDOM
+from stream_al.replay.contenders import ALL, RANDOM
 from stream_al.replay.group import WITHIN, Group
 from stream_al.replay.outcome import Outcome
 
@@ -84,11 +84,8 @@ class Comparison:
 
     def all(self, model: str | None = None) -> Group | None:
         """Return what asking about every event gave on a model (the first, if none is named)."""
-        return self._baseline(ALL, model)
-
-    def none(self, model: str | None = None) -> Group | None:
-        """Return what asking no more after the cold start gave."""
-        return self._baseline(NONE, model)
+        wanted = self.models[0] if model is None else model
+        return next((g for g in self.groups if g.name == ALL and g.model == wanted), None)
 
     def random(self, group: Group) -> Group | None:
         """Return what asking at random gave, on the same model with the same budget.
@@ -99,10 +96,6 @@ class Comparison:
         if group.budget is not None:
             found = [g for g in found if g.budget == group.budget]
         return min(found, key=lambda g: abs(g.labels - group.labels), default=None)
-
-    def _baseline(self, name: str, model: str | None) -> Group | None:
-        wanted = self.models[0] if model is None else model
-        return next((g for g in self.groups if g.name == name and g.model == wanted), None)
 
     def gap(self, group: Group) -> float | None:
         """Return by how many percentage points a group is ahead of all labels; None if unknown."""
@@ -124,9 +117,9 @@ class Comparison:
 
     def label(self, group: Group) -> str:
         """Return a short name for a group, that tells it from all others here."""
-        parts = ["all labels" if group.name == ALL else "no labels" if group.name == NONE else group.name]
+        parts = [group.short]
         if group.budget is not None and len(self.budgets) > 1:
-            parts.append(f"{group.budget:.3g}" if group.budget < 0.001 else f"{100 * group.budget:.3g} %")
+            parts.append(f"{100 * group.budget:.3g}%")
         if len(self.models) > 1:
             parts.append(group.model)
         return " · ".join(parts)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-from stream_al.replay.contenders import ALL, BASELINES
+from stream_al.replay.contenders import ALL, BASELINES, NONE
 from stream_al.replay.measures import MEASURES, ClassMeasures, by_class, measures
 from stream_al.replay.outcome import Outcome
 
@@ -75,6 +75,11 @@ class Group:
     def title(self) -> str:
         """How it asks, as part of a sentence."""
         return self.runs[0].title
+
+    @property
+    def short(self) -> str:
+        """The strategy's name where space is dear, and model and budget are known."""
+        return {ALL: "all labels", NONE: "no labels"}.get(self.name, self.name)
 
     @property
     def baseline(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from math import exp, log
 from statistics import NormalDist
@@ -216,10 +216,6 @@ class Clock:
     def number(self, time: float) -> int:
         """Return how many events are answered before something that happens at a time."""
         return bisect_left(self.times, time) if self.times else int(time)
-
-    def divided(self, start: int) -> Clock:
-        """Return the clock of the events from number ``start`` on."""
-        return replace(self, times=self.times[start:])
 
 
 def parse_rate(text: str) -> tuple[float, bool]:

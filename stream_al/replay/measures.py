@@ -55,7 +55,7 @@ def measures(outcome: Outcome) -> dict[str, float]:
     """
     matrix = confusion(outcome)
     accuracy = metrics.Accuracy(cm=matrix).get()
-    f1 = [each.f1 for each in by_class(outcome)]
+    f1 = [each.f1 for each in _by_class(outcome, matrix)]
     return {
         "accuracy": accuracy,
         "balanced_accuracy": metrics.BalancedAccuracy(cm=matrix).get(),
@@ -84,7 +84,10 @@ def confusion(outcome: Outcome) -> metrics.ConfusionMatrix:
 
 def by_class(outcome: Outcome) -> list[ClassMeasures]:
     """Return how a run did on each class that occurs, in their order."""
-    matrix = confusion(outcome)
+    return _by_class(outcome, confusion(outcome))
+
+
+def _by_class(outcome: Outcome, matrix: metrics.ConfusionMatrix) -> list[ClassMeasures]:
     asked = np.bincount(
         outcome.truth[outcome.asked & (outcome.truth != UNKNOWN)], minlength=len(outcome.classes)
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from bisect import insort
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -125,23 +124,14 @@ class SimulatedOracle:
         state["out"] -= 1
         if label is not None:
             state["votes"] = [*state["votes"], label]
-        if self._suffice(state["votes"]) or (not state["rest"] and not state["out"]):
+        rules, votes = self._crowd.rules, state["votes"]
+        enough = rules.agreed(votes) is not None or len(votes) >= rules.max_answers
+        if enough or (not state["rest"] and not state["out"]):
             del self._rounds[event_id]
         elif state["rest"] and not state["out"]:
             who, *state["rest"] = state["rest"]
             state["out"] = 1
             self._ask(event_id, state["truth"], who, self._clock.time(max(due, 1)), due)
-
-    def _suffice(self, votes: Sequence[ClassLabel]) -> bool:
-        rules = self._crowd.rules
-        if len(votes) < rules.quorum:
-            return False
-        (_, most), *others = Counter(votes).most_common(2)
-        return {
-            "majority": 2 * most > len(votes),
-            "unanimous": not others,
-            "plurality": not others or most > others[0][1],
-        }[rules.agreement] or len(votes) >= rules.max_answers
 
     def close(self) -> None:
         """Do nothing."""

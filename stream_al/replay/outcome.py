@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from stream_al.records import ClassLabel
+from stream_al.records import ClassLabel, class_text
 
 UNKNOWN = -1
 """The code of a true class that nobody knows, and of an answer that was none."""
@@ -52,7 +52,7 @@ class _Answer(msgspec.Struct):
     confidence: float = 0.0
 
 
-@dataclass(frozen=True, slots=False, eq=False)
+@dataclass(frozen=True, eq=False)
 class Outcome:
     """What one strategy achieved, in one run.
 
@@ -116,7 +116,7 @@ class Outcome:
         if len(truth) != len(answers):
             raise ValueError(f"{len(answers)} predictions and {len(truth)} truths: must be as many")
         chance = [
-            np.nan if t is None or not a.probabilities else a.probabilities.get(json_key(t), 0.0)
+            np.nan if t is None or not a.probabilities else a.probabilities.get(class_text(t), 0.0)
             for a, t in zip(answers, truths, strict=True)
         ]
         return cls(
@@ -200,8 +200,3 @@ class Outcome:
             accuracy = float(right[place] / counted[place])
             found.append(Point(place, int(spent[place]), accuracy, float(recent)))
         return found
-
-
-def json_key(label: ClassLabel) -> str:
-    """Return a class as it is written as a key of ``probabilities``."""
-    return str(label).lower() if isinstance(label, bool) else str(label)

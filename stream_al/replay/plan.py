@@ -20,6 +20,7 @@ from stream_al.replay.outcome import Outcome
 from stream_al.replay.people import Crowd
 from stream_al.replay.run import Trial, replay
 from stream_al.replay.stream import LabelledStream
+from stream_al.replay.versions import versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +106,6 @@ class Plan:
 
     def fingerprint(self, stream_digest: str, cell: Cell) -> str:
         """Return what tells the outcome of a cell from all others: its input, itself, and the versions at work."""
-        from stream_al.replay.versions import versions
-
         model = cell.entry.model
         parts: list[Any] = [stream_digest, asdict(cell), asdict(self.crowd), self.key, versions()]
         parts.append(blake2b(repr(self.clock).encode(), digest_size=16).hexdigest())

@@ -12,7 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from stream_al.replay.comparison import Comparison
-from stream_al.replay.group import Estimate, Group
+from stream_al.replay.group import Group
+from stream_al.replay.report.numbers import estimate
 
 _LINES = 10
 """So often a line says how far it is, where there is no terminal."""
@@ -73,19 +74,12 @@ def _cells(comparison: Comparison, group: Group) -> Sequence[str]:
         comparison.label(group),
         f"{group.labels:,.0f}",
         f"{group.share:.1%}",
-        percent(group.measures["accuracy"]),
+        estimate(group.measures["accuracy"], percent=True),
         "" if gap is None or group is comparison.all(group.model) else f"{gap:+.1f} pt",
         f"{group.last_tenth:.1%}",
         f"{group.measures['kappa'].mean:.2f}",
         "" if reached is None else f"{reached:,.0f}",
     ]
-
-
-def percent(estimate: Estimate) -> str:
-    """Return a share as percent, with half the width of its interval if it has one."""
-    if estimate.high is None:
-        return f"{estimate.mean:.1%}"
-    return f"{estimate.mean:.1%} ± {100 * (estimate.high - estimate.mean):.1f}"
 
 
 def show_comparison(comparison: Comparison, console: Console | None = None) -> None:

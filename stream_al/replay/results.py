@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from stream_al.errors import ConfigError
 from stream_al.replay.comparison import Comparison
+from stream_al.replay.group import Group
 from stream_al.replay.measures import measures
 
 FORMATS: Final = (".csv", ".json", ".jsonl", ".parquet")
@@ -34,7 +35,7 @@ def rows(comparison: Comparison) -> list[dict[str, Any]]:
         for seed, run in enumerate(group.runs):
             reached = None
             if everything is not None:
-                reached = type(group)((run,)).labels_to_reach(everything)
+                reached = Group((run,)).labels_to_reach(everything)
             found.append(
                 {
                     "source": comparison.source,

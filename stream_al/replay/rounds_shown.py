@@ -12,7 +12,7 @@ from rich.table import Table
 
 from stream_al.replay.contenders import RANDOM
 from stream_al.replay.group import Estimate
-from stream_al.replay.progress import percent
+from stream_al.replay.report.numbers import estimate
 from stream_al.replay.rounds import HOLDOUT, Rounds, RoundsOutcome
 
 
@@ -134,12 +134,12 @@ def rounds_table(comparison: RoundsComparison) -> Table:
         cells = [f"{number}", f"{done.labels:,}", f"{done.share:.0%}"]
         for outcomes in comparison.outcomes:
             accuracy, sure = comparison.accuracy(outcomes, number), comparison.sure(outcomes, number)
-            cells.append("" if accuracy is None else percent(accuracy))
+            cells.append("" if accuracy is None else estimate(accuracy, percent=True))
             cells.append("" if sure is None else f"{sure:.0%}")
         table.add_row(*cells)
     everything = ["all", "", "100%"]
     for _ in comparison.outcomes:
-        everything += [percent(comparison.all_labels), ""]
+        everything += [estimate(comparison.all_labels, percent=True), ""]
     table.add_section()
     table.add_row(*everything)
     return table

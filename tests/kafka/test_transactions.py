@@ -1,4 +1,5 @@
-"""A transaction is all of it or nothing, also where the client would go on with what is left."""
+"""A transaction is all of it or nothing. What kafka-python does to one whose records fail, a killed broker shows
+(`test_exactness.py`)."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from connectors.kafka.wire import Message
 
 
 class Transacting:
-    """`Transactions` on a pipeline's topics, whose records may leave late: after the offsets, and a pause."""
+    """`Transactions` on a pipeline's topics, with a pause before the commit: the broker may have ended them by then."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -29,10 +30,8 @@ class Transacting:
 
     def _producer(self) -> Any:
         kafka = self._pipeline.kafka
-        # The broker ends a transaction after a second, when it looks every three; records leave when they must.
-        made = client.transactional_producer(
-            kafka, f"{kafka.group}-t", transaction_timeout_ms=1000, linger_ms=60_000
-        )
+        # The broker ends a transaction after a second, when it looks, every three.
+        made = client.transactional_producer(kafka, f"{kafka.group}-t", transaction_timeout_ms=1000)
         send_offsets = made.send_offsets_to_transaction
 
         def slow(*arguments: Any) -> None:
@@ -79,11 +78,10 @@ def test_records_and_offsets_are_visible_together(transacting: Transacting) -> N
 
 
 @pytest.mark.slow
-def test_records_that_come_when_the_broker_has_ended_the_transaction_are_no_success(
+def test_a_commit_that_comes_when_the_broker_has_ended_the_transaction_is_no_success(
     transacting: Transacting,
 ) -> None:
     transacting.commit([b"before"], 1)
-    # kafka-python by itself begins a new epoch, and reports success: an offset without its records.
     transacting.pause = 8.0
     with pytest.raises((RejectedError, LostError)):
         transacting.commit([b"lost", b"too late"], 3)

@@ -18,7 +18,6 @@ _POINTS: Final = 120
 _BARS: Final = 30
 _FAR: Final = 8.0
 """From so many times the labels on, they are shown on a logarithmic axis."""
-_NAMES: Final = {ALL: "all labels", NONE: "no labels"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +74,6 @@ def shown(comparison: Comparison, model: str) -> list[Group]:
     return [group for group in comparison.groups if group.model == model and group.budget in budgets]
 
 
-def short(group: Group) -> str:
-    """Return the name of a strategy, where model and budget are known."""
-    return _NAMES.get(group.name, group.name)
-
-
 def _place(comparison: Comparison, group: Group) -> int:
     names = list(dict.fromkeys(one.name for one in comparison.compared))
     return names.index(group.name) if group.name in names else 0
@@ -90,7 +84,7 @@ def _line(comparison: Comparison, group: Group, xs: Iterable[float], ys: Sequenc
     banded = group.name != NONE and all(y.low is not None for y in ys)
     return Line(
         group,
-        short(group),
+        group.short,
         _place(comparison, group),
         tuple(y.mean for y in ys),
         tuple(xs),

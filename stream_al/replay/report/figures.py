@@ -15,7 +15,6 @@ from stream_al.replay.report.drawing import LINES, NARROW, WIDE, svg
 from stream_al.replay.report.numbers import budget, count, share
 from stream_al.replay.report.palette import DARK, LIGHT
 from stream_al.replay.report.tables import Table
-from stream_al.replay.report.words import label
 
 _BANDS = " Bands are 95% intervals over the runs (no labels has none here)."
 _AXIS = " The axis does not begin at zero."
@@ -121,7 +120,7 @@ def latency(comparison: Comparison) -> Figure | None:
         return None
     missing = round(sum(run.labels - run.answered for run in group.runs) / len(group.runs))
     caption = (
-        f"How many events passed between a question of {label(comparison, group)} and what was learned from its answer: "
+        f"How many events passed between a question of {comparison.label(group)} and what was learned from its answer: "
         f"half of the {count(group.answered)} labels came within {count(float(np.quantile(waits, 0.5)))} events, "
         f"nine tenths within {count(float(np.quantile(waits, 0.9)))}."
     )

@@ -37,7 +37,7 @@ def render(comparison: Comparison) -> str:
     classes, class_notes = tables.by_class(comparison)
     return environment.get_template("report.html.j2").render(
         comparison=comparison,
-        best=words.label(comparison, comparison.best),
+        best=comparison.label(comparison.best),
         key_figures=words.key_figures(comparison),
         qualifiers=words.qualifiers(comparison),
         figures=[figure for figure in drawn if figure is not None],

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stream_al.reasons import reason_text
+from stream_al.records import class_text
 from stream_al.replay.group import Group
-from stream_al.replay.outcome import Asked, json_key
+from stream_al.replay.outcome import Asked
 from stream_al.replay.report.numbers import count, share
-from stream_al.replay.report.tables import class_text
 
 _LONGEST: Final = 60
 """Characters of a name or a value."""
@@ -91,7 +91,7 @@ def _right(asked: Asked, said: str | None) -> str:
         return ""
     if said is None:
         return "the model had no answer"
-    return "the model was right" if said == json_key(asked.truth) else "the model was wrong"
+    return "the model was right" if said == class_text(asked.truth) else "the model was wrong"
 
 
 def _likely(probability: float) -> str:

@@ -9,14 +9,14 @@ from typing import Final
 
 import numpy as np
 
-from stream_al.records import ClassLabel
+from stream_al.records import ClassLabel, class_text
 from stream_al.replay.comparison import Comparison
 from stream_al.replay.contenders import ALL, NONE
 from stream_al.replay.group import Band, Group
 from stream_al.replay.measures import ClassMeasures
-from stream_al.replay.report.charts import short, shown
+from stream_al.replay.report.charts import shown
 from stream_al.replay.report.numbers import NOTHING, budget, count, estimate, share, signed
-from stream_al.replay.report.words import ahead, label
+from stream_al.replay.report.words import ahead
 
 _ROWS: Final = 10
 """Of the table behind a curve: as many as can be read aloud."""
@@ -179,7 +179,7 @@ def _sections(
 
 
 def _name(group: Group, *, full: bool) -> str:
-    return group.title[0].upper() + group.title[1:] if full else short(group)
+    return group.title[0].upper() + group.title[1:] if full else group.short
 
 
 # ── classes ──────────────────────────────────────────────────────────────────────────────────────────
@@ -201,15 +201,10 @@ def by_class(comparison: Comparison) -> tuple[Table, tuple[str, ...]]:
     columns: list[tuple[str, tuple[str, ...]]] = [("Events", ())]
     for group in groups:
         asked = ("asked",) if group.name != ALL else ()
-        columns.append((label(comparison, group), (*asked, "precision", "recall", "F1")))
+        columns.append((comparison.label(group), (*asked, "precision", "recall", "F1")))
     notes = [_never_said(comparison, group) for group in groups]
     table = Table("Class", tuple(columns), (("", tuple(rows)),))
     return table, tuple(note for note in notes if note)
-
-
-def class_text(value: ClassLabel) -> str:
-    """Return a class as a word."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _key(value: ClassLabel) -> tuple[str, ClassLabel]:
@@ -231,7 +226,7 @@ def _never_said(comparison: Comparison, group: Group) -> str:
         return ""
     names = ", ".join(never[:_NAMED])
     more = f" and {len(never) - _NAMED} more" if len(never) > _NAMED else ""
-    return f"With {label(comparison, group)} the model never answered {names}{more}."
+    return f"With {comparison.label(group)} the model never answered {names}{more}."
 
 
 # ── behind the figures ───────────────────────────────────────────────────────────────────────────────
@@ -265,14 +260,14 @@ def _behind(
     for places in zip(*curves, strict=False):
         values = [cells(group, band) for group, band in zip(groups, places, strict=True)]
         rows.append(Row(count(places[0].events), tuple(cell for value in values for cell in value)))
-    return Table("Events", tuple((short(group), columns) for group in groups), (("", tuple(rows)),))
+    return Table("Events", tuple((group.short, columns) for group in groups), (("", tuple(rows)),))
 
 
 def behind_budgets(comparison: Comparison, model: str) -> Table:
     """Return the accuracies by budget as a table."""
     rows = [
         Row(
-            short(group),
+            group.short,
             (
                 NOTHING if group.budget is None else budget(group.budget),
                 count(group.labels),

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from stream_al.replay.comparison import Comparison
 from stream_al.replay.group import Estimate, Group
-from stream_al.replay.report.charts import short
 from stream_al.replay.report.numbers import budget, count, estimate, price, share, signed
 
 
@@ -16,16 +15,6 @@ class Figure(NamedTuple):
     name: str
     value: str
     beside: str
-
-
-def label(comparison: Comparison, group: Group) -> str:
-    """Return a short name for a group, that tells it from all others in the report."""
-    parts = [short(group)]
-    if group.budget is not None and len(comparison.budgets) > 1:
-        parts.append(budget(group.budget))
-    if len(comparison.models) > 1:
-        parts.append(group.model)
-    return " · ".join(parts)
 
 
 def key_figures(comparison: Comparison) -> list[Figure]:
@@ -58,7 +47,7 @@ def key_figures(comparison: Comparison) -> list[Figure]:
 def qualifiers(comparison: Comparison) -> list[str]:
     """Return how far the numbers can be trusted, in sentences."""
     best, many = comparison.best, len(comparison.compared)
-    name = label(comparison, best)
+    name = comparison.label(best)
     if comparison.seeds < 2:
         found = ["One run of each; differences of a point may be chance. More seeds would give intervals."]
     else:
@@ -100,7 +89,7 @@ def _judged(name: str, difference: Estimate) -> str:
 
 
 def _with_budget(group: Group) -> str:
-    return short(group) if group.budget is None else f"{short(group)}, budget {budget(group.budget)}"
+    return group.short if group.budget is None else f"{group.short}, budget {budget(group.budget)}"
 
 
 def _points(value: float) -> str:

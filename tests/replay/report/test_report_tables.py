@@ -34,7 +34,7 @@ def test_exactly_the_best_is_marked(single, grid):
         for table in (tables.results(comparison), tables.measured(comparison)):
             marked = [row for _, rows in table.sections for row in rows if row.marked]
             assert len(marked) == 1
-        assert marked[0].name == words.short(comparison.best)
+        assert marked[0].name == comparison.best.short
 
 
 def test_many_rows_are_in_sections_of_a_model_and_a_budget(grid):
@@ -110,7 +110,7 @@ def test_a_difference_is_judged_by_its_interval(low, high, said):
 
 def test_one_chosen_from_several_is_told_to_be_flattered(single, grid):
     for comparison in (single, grid):
-        name, many = words.label(comparison, comparison.best), len(comparison.compared)
+        name, many = comparison.label(comparison.best), len(comparison.compared)
         assert f"Of {many} that were compared, {name} was chosen" in words.qualifiers(comparison)[-1]
     alone = replace(single, groups=[single.best, *single.groups[2:]])
     assert words.qualifiers(alone) == words.qualifiers(single)[:1]
