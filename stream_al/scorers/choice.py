@@ -41,8 +41,8 @@ def scorer_of(estimator: Any) -> Scorer:
     scalers: list[Any] = []
     while steps and type(classifier) in LINEAR and type(steps[-1]) in SCALERS:
         scalers.insert(0, steps.pop())
-    scorer, kind = _own(scalers, classifier, _WORTH), type(classifier)
-    if scorer is None or not agrees(kind):
+    kind: Any = type(classifier)
+    if (scorer := _own(scalers, classifier, _WORTH)) is None or not agrees(kind):
         return ThroughRiver([step.transform_one for step in (*steps, *scalers)], classifier.predict_proba_one)
     return Behind([step.transform_one for step in steps], scorer) if steps else scorer
 
