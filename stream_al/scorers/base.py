@@ -89,21 +89,25 @@ class Compiled(Scorer):
         self._others: dict[tuple[str, ...], Ask | int] = {}  # for other names, or how many events had them
 
     def __call__(self, x: Features) -> Mapping[Any, float]:  # noqa: D102
-        ask = (self._whole or self._first()) if len(x) == self._width else self._other(tuple(x))
+        if len(x) != self._width:
+            ask = self._other(tuple(x))
+        elif (whole := self._whole) is not None:
+            ask = whole
+        else:
+            self._asked += 1
+            if self._asked <= self._worth and not self._busy:
+                return self._river(x)
+            ask = self._first()
         try:
             return ask(x)
         except Exception:  # a text for a number, an overflow: River says what it thinks of it
             return self._river(x)
 
     def _first(self) -> Ask:
-        """Return the way for an event with all names, one of the first since the last example."""
-        self._asked += 1
-        worth = self._asked > self._worth
-        if not worth and not self._busy:
-            return self._river
+        """Return the function for an event with all names, until the events need no counting the one kept."""
         if self._draft is None:
             self._draft = self._compiled(self._names)
-        if worth:
+        if self._asked > self._worth:
             self._whole = self._draft
         return self._draft
 

@@ -2,7 +2,7 @@
 
 River's walk is a generator within a generator for every level; its leaves copy and normalise their counts, or look up
 every statistic of every class, for every event. Here the walk is a loop over the live nodes, and a leaf that is
-come to again is compiled. One learned example changes one leaf: the others stay compiled.
+come to a third time is compiled. One learned example changes one leaf: the others stay compiled.
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ class TreeScorer(Scorer):
         return leaf.prediction(x, tree=self.tree)  # type: ignore[no-any-return]
 
     def _visited(self, leaf: Any, x: Features, visits: int) -> Ask | None:
-        """Compile a leaf once that is worth it: it costs as much as a few answers, or many if events have few of
-        the names that the leaf knows.
+        """Compile a leaf once that is worth it: it costs what two answers do, or many if events have few of the
+        names that the leaf knows.
         """  # noqa: D205
         ask = None
-        if visits and visits * len(x) >= len(leaf.splitters or ()):
+        if visits > 1 and visits * len(x) >= 2 * len(leaf.splitters or ()):
             ask = compile_leaf(leaf, self.tree)
         if len(self._leaves) >= _MOST_LEAVES:
             self._leaves.clear()

@@ -63,7 +63,7 @@ def test_every_answer_to_texts_is_rivers(family: str) -> None:
 
 # ── anything that may happen ─────────────────────────────────────────────────────────────────────────
 
-EXTREMES = (0.0, -0.0, 5e-324, -5e-324, 1e-300, 1e100, -1e100, 1e16, 0.1)
+EXTREMES = (0.0, -0.0, 5e-324, -5e-324, 1e-300, 1e100, -1e100, 1e16, 0.1, 2**53 + 1, -(2**60) - 1)
 ONLY_ASKED = (1.7e308, -1.7e308, 10**400, 2.5e-308)
 usual = st.floats(-5.0, 5.0) | st.integers(-3, 3) | st.booleans()
 values = usual | usual | st.sampled_from(EXTREMES) | st.sampled_from(("red", "blue", ""))
