@@ -28,8 +28,12 @@ def test_every_family_has_a_scorer(family: str) -> None:
 
 
 @pytest.mark.parametrize("every", [1, 5, 25])
-@pytest.mark.parametrize("stream", STREAMS)
-@EACH
+@pytest.mark.parametrize(
+    ("family", "stream"),
+    [
+        (f, s) for f in FAMILIES for s in STREAMS if "OneHot" not in f or s == "mixed"
+    ],  # a feature for each number
+)
 def test_every_answer_on_a_stream_is_rivers(family: str, stream: str, every: int) -> None:
     models = model, plain = twins(FAMILIES[family])
     rng = random.Random(stream)
