@@ -99,6 +99,18 @@ def usual_event(rng: random.Random) -> tuple[dict[str, Any], int]:
 def test_whatever_is_learned_asked_undone_loaded_or_copied_the_answers_are_rivers(
     family: str, todo: list[Any], classes: int
 ) -> None:
+    live(family, todo, classes)
+
+
+@pytest.mark.slow
+@EACH
+@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(steps, max_size=25), st.sampled_from((2, 4)))
+def test_the_same_a_thousand_times(family: str, todo: list[Any], classes: int) -> None:
+    live(family, todo, classes)
+
+
+def live(family: str, todo: list[Any], classes: int) -> None:
     models = model, plain = twins(FAMILIES[family], checkpoint_every=10)
     for kind, *rest in todo:
         if kind == "learn":
