@@ -83,7 +83,7 @@ def probe_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")] = False,
 ) -> None:
-    """Attack a model: how little must change in an event until the answer is wrong?
+    """Attack a model, to see how little must change in an event until the answer is wrong.
 
     All features a little, along the slope (FGSM, Goodfellow et al. 2015); and few features much, by differential
     evolution (one pixel, Su et al. 2019). Events, places and changes are the same in every run with the same key.
@@ -99,7 +99,7 @@ def probe_command(
     read = options.Input(data or model, form, label_column, label_type, id_column, timestamp_column, limit)
     if Path(model).suffix in _RECORDS:
         name, found = _recorded(Path(model))
-        learned_from, rows = _rows(read.read()), _rows(read.read())
+        rows = learned_from = _rows(read.read())
     else:
         if data is None:
             raise ConfigError(f"--data: {model} is a fresh model; name the events it learns and answers")
@@ -107,13 +107,13 @@ def probe_command(
         name, found = _taught(model, stream, train, quiet=quiet)
         count = round(train * len(stream.rows))
         learned_from, rows = _rows(stream)[:count], _rows(stream)[count:]
-    space = Space.of(features for _, features, _ in learned_from)
     grid = None if shape is None else Grid.parse(shape, rows[0][1])
     goal = None if target is None else _class(target, found.classes)
     subjects = choose(found, rows, events, key, goal)
+    space = Space.of(features for _, features, _ in learned_from)
     ways = list(dict.fromkeys(features or [1]))
     total = len(subjects) * (1 + len(ways))
-    with watched(total, "attacks", unit="attacks", quiet=quiet) as watch:
+    with watched(total, "kinds of attack", unit="attacks", quiet=quiet) as watch:
         findings = probe(
             found,
             subjects,
@@ -173,7 +173,7 @@ def _taught(text: str, stream: LabelledStream, train: float, *, quiet: bool) -> 
             "give a share that leaves some for both"
         )
     refused: str | None = None
-    with watched(count, "learning", unit="events", quiet=quiet) as watch:
+    with watched(count, "models", unit="examples learned", quiet=quiet) as watch:
         for number, row in enumerate(stream.rows[:count], 1):
             truth = truth_of(row)
             if truth is not None:
@@ -218,23 +218,23 @@ def _show(findings: Findings, setting: Setting) -> None:
     console = Console(highlight=False)
     console.print(f"\n{heading(setting)}", style="bold", markup=False)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("what is changed", no_wrap=True)
-    for column in ("events", "fooled", "95 %", "least change", "noise as great", "asked, an event"):
-        table.add_column(column, justify="right")
-    table.add_column("mostly by", no_wrap=True)
+    table.add_column("changed", no_wrap=True)
+    for column in ("fooled", "95 %", "median change", "answers needed"):
+        table.add_column(column, justify="right", no_wrap=True)
     for attack in findings.attacks:
         low, high = attack.interval
         table.add_row(
             attack.name,
-            f"{attack.tried:,}",
-            f"{attack.share:.0%}",
+            f"{len(attack.fooled):,} of {attack.tried:,}",
             f"{low:.0%} to {high:.0%}",
             "" if attack.median is None else f"{attack.median:.2f}",
-            "" if attack.noise is None else f"{attack.noise:.0%}",
             f"{attack.calls / attack.tried:,.0f}",
-            ", ".join(name for name, _ in attack.features[:3]),
         )
     console.print(table)
+    for attack in findings.attacks:
+        if attack.fooled:
+            names = ", ".join(f"{name} {effect:.0%}" for name, effect in attack.features[:5])
+            console.print(f"  {attack.name}, mostly: {names}", style="dim", markup=False)
     for sentence in sentences(findings):
         console.print(sentence, markup=False)
     for note in notes(findings):

@@ -40,7 +40,11 @@ class Grid:
                 return None
             places[int(found[1]), int(found[2])] = name
         tops, lefts = (sorted(set(axis)) for axis in zip(*places, strict=True))
-        if len(places) < len(features) or len(places) != len(tops) * len(lefts) or min(len(tops), len(lefts)) < 2:
+        if (
+            len(places) < len(features)
+            or len(places) != len(tops) * len(lefts)
+            or min(len(tops), len(lefts)) < 2
+        ):
             return None
         return cls(tuple(tuple(places[top, left] for left in lefts) for top in tops))
 

@@ -22,10 +22,12 @@ from stream_al.robustness.space import Space
 from stream_al.robustness.victim import Attempt, Fooled, Victim
 
 Floats = npt.NDArray[np.float64]
-FGSM: Final = "all features a little"
+FGSM: Final = "every feature"
 _Z: Final = 1.959963984540054
-_NOISES: Final = 20
-"""How many random changes are tried beside each that was found."""
+_NOISES: Final = 10
+"""How many random changes of each size are tried with each event."""
+_SIZES: Final = 8
+"""The sizes of random changes, evenly up to the greatest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,6 @@ class Attack:
     """How often the model was asked, in all."""
     flat: int = 0
     """Events around which the model has no slope to follow."""
-    noise: float | None = None
-    """Of random changes as great as those found, the share that fools the model too."""
 
     @property
     def share(self) -> float:
@@ -89,14 +89,16 @@ class Attack:
 class Findings:
     """All that a probe found.
 
-    ``target`` is the class that the model was to answer, None for any other than before. ``exact`` says whether the
-    slopes are those of the model itself instead of differences.
+    ``noise`` says, of some sizes in spreads, how often the model is fooled when every feature moves so far up or
+    down by the toss of a coin: what the attacks are to be compared with. ``target`` is the class that the model was
+    to answer, None for any other than before. ``exact`` says whether the slopes are those of the model itself
+    instead of differences.
     """
 
     subjects: tuple[Subject, ...]
     space: Space
-    classes: tuple[ClassLabel, ...]
     attacks: tuple[Attack, ...]
+    noise: tuple[tuple[float, float], ...]
     within: float
     exact: bool
     target: ClassLabel | None = None
@@ -108,6 +110,7 @@ class Findings:
             "target": self.target,
             "within": self.within,
             "slopes": "exact" if self.exact else "differences",
+            "noise": [{"change": size, "share": share} for size, share in self.noise],
             "features": len(self.space.names),
             "fixed": list(self.space.fixed),
             "attacks": [_attack(attack) for attack in self.attacks],
@@ -212,13 +215,11 @@ def probe(
             done += 1
             on_progress(done)
         fooled = tuple(attempt.fooled for attempt in attempts if attempt.fooled is not None)
-        noise = None
-        if name == FGSM and fooled:
-            noise = _noise(model, space, target, fooled, seed)
         calls = sum(attempt.calls for attempt in attempts)
         flat = sum(attempt.flat for attempt in attempts)
-        attacks.append(Attack(name, len(attempts), fooled, calls, flat, noise))
-    return Findings(tuple(subjects), space, model.classes, tuple(attacks), within, slopes.exact, target)
+        attacks.append(Attack(name, len(attempts), fooled, calls, flat))
+    noise = _noise(model, subjects, space, target, within, seed)
+    return Findings(tuple(subjects), space, tuple(attacks), noise, within, slopes.exact, target)
 
 
 def _few(victim: Victim, k: int, seed: Draws) -> Attempt:
@@ -227,21 +228,25 @@ def _few(victim: Victim, k: int, seed: Draws) -> Attempt:
 
 def _noise(
     model: Model,
+    subjects: Sequence[Subject],
     space: Space,
     target: ClassLabel | None,
-    fooled: Sequence[Fooled],
+    within: float,
     seed: Draws,
-) -> float:
-    """Return how often the model is fooled when each feature moves as far as in the find, up or down by a coin."""
-    hits = 0
-    for found in fooled:
-        victim = Victim(model, found.event_id, found.features, space, target)
-        generator = np.random.default_rng(int(seed(f"noise:{found.event_id}") * 2.0**53))
+) -> tuple[tuple[float, float], ...]:
+    """Return how often the model is fooled by random changes, by their size."""
+    sizes = [within * (place + 1) / _SIZES for place in range(_SIZES)]
+    hits = [0] * _SIZES
+    for subject in subjects:
+        victim = Victim(model, subject.event_id, subject.features, space, target)
+        generator = np.random.default_rng(int(seed(f"noise:{subject.event_id}") * 2.0**53))
         signs = generator.integers(0, 2, (_NOISES, len(victim.own))) * 2 - 1
-        moved = victim.own + signs * found.size * victim.space.spread
-        answers = victim.answers(np.clip(moved, victim.space.low, victim.space.high))
-        hits += sum(map(victim.is_fooled, answers))
-    return hits / (_NOISES * len(fooled))
+        for place, size in enumerate(sizes):
+            moved = victim.own + signs * size * victim.space.spread
+            answers = victim.answers(np.clip(moved, victim.space.low, victim.space.high))
+            hits[place] += sum(map(victim.is_fooled, answers))
+    tried = _NOISES * len(subjects)
+    return tuple((size, hit / tried) for size, hit in zip(sizes, hits, strict=True))
 
 
 def _attack(attack: Attack) -> dict[str, Any]:
@@ -254,7 +259,6 @@ def _attack(attack: Attack) -> dict[str, Any]:
         "low": low,
         "high": high,
         "median_change": attack.median,
-        "noise_of_that_size": attack.noise,
         "without_slope": attack.flat,
         "calls": attack.calls,
         "features": [{"name": name, "effect": effect} for name, effect in attack.features],

@@ -56,24 +56,23 @@ def heading(setting: Setting) -> str:
 
 def sentences(findings: Findings) -> list[str]:
     """Return the result in words, a sentence for each attack."""
-    wanted = "something else" if findings.target is None else f"{str(findings.target)!r}"
+    wanted = "something else" if findings.target is None else f"“{findings.target}”"
     return [_sentence(attack, wanted, findings) for attack in findings.attacks]
 
 
 def _sentence(attack: Attack, wanted: str, findings: Findings) -> str:
-    how = (
-        f"moves every feature by at most {findings.within:g} of its spread"
-        if attack.name == FGSM
-        else f"changes {attack.name}, within the range of the data"
-    )
+    every = attack.name == FGSM
+    how = f"Moving every feature by at most {findings.within:.3g} of its spread"
+    if not every:
+        how = f"Changing {attack.name} within the range of the data"
+    found = f"{how} makes the model answer {wanted} for {len(attack.fooled):,} of {attack.tried:,} events"
     if not attack.fooled:
-        return f"No change that {how} was found to make it answer {wanted}, for any of {attack.tried:,} events."
-    found = (
-        f"A change that {how} makes it answer {wanted} for {len(attack.fooled):,} of {attack.tried:,} events "
-        f"({attack.share:.0%})"
-    )
-    middle = "" if attack.median is None or attack.name != FGSM else f"; for half of them {attack.median:.2g} is enough"
-    return f"{found}{middle}."
+        found = f"{how} was not found to make the model answer {wanted} for any of {attack.tried:,} events"
+    elif every and attack.median is not None:
+        found += f"; for half of them {attack.median:.2g} is enough"
+    if not every:
+        return f"{found}."
+    return f"{found}. Random changes of that size do it {findings.noise[-1][1]:.0%} of the time."
 
 
 def notes(findings: Findings) -> list[str]:
@@ -94,5 +93,7 @@ def notes(findings: Findings) -> list[str]:
         )
     if findings.space.fixed:
         names = ", ".join(findings.space.fixed[:5]) + (", …" if len(findings.space.fixed) > 5 else "")
-        found.append(f"Not changed, as text, yes-or-no or constant: {len(findings.space.fixed)} features ({names}).")
+        found.append(
+            f"Not changed, as text, yes-or-no or constant: {len(findings.space.fixed)} features ({names})."
+        )
     return found
