@@ -1,6 +1,6 @@
 """The data sets that river bundles, as sources of events: ``river:ImageSegments``. Nothing is downloaded.
 
-``sklearn:digits`` is another: 1,797 handwritten digits of 8 × 8 pixels, which scikit-learn bundles (extra ``sklearn``).
+``sklearn:digits`` is another: 1,797 handwritten digits of 8 × 8 pixels, which scikit-learn bundles (extra ``pool``).
 
 Guarantee: exactly once, as for files; a data set is read from its beginning to get to a position.
 """
@@ -125,7 +125,7 @@ def _of_sklearn(name: str) -> list[tuple[dict[str, float], str]]:
         from sklearn.datasets import load_digits
     except ImportError:
         raise ConfigError(
-            f"{SKLEARN}{name}: needs scikit-learn, of the `sklearn` extra: pip install 'stream-al[sklearn]'"
+            f"{SKLEARN}{name}: needs scikit-learn, of the `pool` extra: pip install 'stream-al[pool]'"
         ) from None
     found = load_digits()
     names = [name for name in found.feature_names if name.startswith("pixel")]
