@@ -6,6 +6,8 @@ One pixel, generalised: Su, Vargas & Sakurai, *One Pixel Attack for Fooling Deep
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -59,8 +61,11 @@ def few_features(victim: Victim, k: int, seed: int) -> Attempt:
     def leads(genes: Floats) -> Floats:
         return np.array([victim.lead(answer) for answer in victim.answers([*map(changed, genes.T)])])
 
-    def enough(intermediate_result: object) -> bool:
-        return bool(intermediate_result.fun < 0.0)  # type: ignore[attr-defined]
+    def enough(intermediate_result: Any) -> bool:
+        """Stop when the model is fooled, or all members are alike; not when all are equal, as where it is constant."""
+        energies = intermediate_result.population_energies
+        apart = float(np.std(energies))
+        return bool(intermediate_result.fun < 0.0 or 0.0 < apart <= 0.01 * abs(float(np.mean(energies))))
 
     found = differential_evolution(
         leads,
@@ -74,7 +79,7 @@ def few_features(victim: Victim, k: int, seed: int) -> Attempt:
         vectorized=True,
         updating="deferred",
         tol=0.0,
-        atol=-1.0,  # all members equal is how a search begins where a model is constant, and no reason to end it
+        atol=-1.0,  # `enough` decides
         rng=np.random.default_rng(seed),
     )
     goal = changed(found.x)

@@ -123,3 +123,22 @@ def test_data_that_cannot_be_attacked_gets_a_sentence(tmp_path, table, message):
     code, error = run(model, "--data", path, "--label-column", "y", "--train", 0.5, "--quiet")
     assert code in (2, 3)
     assert message in error
+
+
+@pytest.mark.slow
+def test_the_numbers_of_the_guide_are_those_that_its_command_gives():
+    guide = (ROOT / "docs" / "howto-probe.md").read_text("utf-8")
+    code, out = run(
+        SOFTMAX, "--data", "sklearn:digits", "--features", 1, "--features", 3, "--json", "--quiet"
+    )
+    assert code == 0
+    found = json.loads(out)
+    every, one, three = found["attacks"]
+    assert f"answers {found['accuracy']:.1%}".replace("%", " %") in guide
+    assert (
+        f"| every pixel a little | {every['fooled']} | half of them by at most {every['median_change']:.2f} "
+        in guide
+    )
+    assert f"| every pixel as much, at random | {100 * found['noise'][-1]['share']:.0f} |" in guide
+    assert f"| one pixel | {one['fooled']} |" in guide
+    assert f"| three pixels (`--features 3`) | {three['fooled']} |" in guide
