@@ -56,6 +56,14 @@ def test_for_more_it_is_the_distance_to_the_nearest_plane_or_the_wanted_one(esti
             assert found.size >= min(distances) * 0.99
 
 
+def test_for_two_classes_its_order_is_that_of_the_margin():
+    model, space = taught(TWO), without_bounds(space_of())
+    victims = [Victim(model, str(n), features, space) for n, (features, _) in enumerate(events(40, seed=14))]
+    sizes = {victim.event_id: fgsm(victim, slopes_of(model), 50.0).fooled.size for victim in victims}
+    margins = {victim.event_id: victim.before.margin for victim in victims}
+    assert sorted(sizes, key=sizes.get) == sorted(margins, key=margins.get)
+
+
 def test_where_the_range_of_the_data_is_in_the_way_the_other_features_go_further():
     model, whole = taught(TWO), space_of()
     middle = (whole.low + whole.high) / 2.0
