@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -11,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from connectors.sqlite import sharing
-from connectors.sqlite.schema import connect, explained, pipeline_of, progress_of
+from connectors.sqlite.classes import KnownClasses
+from connectors.sqlite.schema import connect, explained, progress_of
 from stream_al.annotate.words import Standing
-from stream_al.records import ClassLabel, Query, parse_label
+from stream_al.records import ClassLabel, Query
 
 
 class Annotations:
@@ -47,13 +47,12 @@ class Annotations:
         self.annotator = annotator
         self._undo = undo
         self._now = now
-        self._classes: list[ClassLabel] = []
-        self._examples_read = 0
         self._connection = connect(path)
         try:
             with explained(path):
                 sharing.prepare(self._connection)
                 self._quorum = sharing.quorum(self._connection)
+                self._known = KnownClasses(self._connection)
             self.send()
         except BaseException:
             self._connection.close()
@@ -125,60 +124,22 @@ class Annotations:
     def classes(self) -> list[ClassLabel]:
         """Return the classes that are configured, learned, or on their way to be, sorted."""
         with self._transaction("DEFERRED"):
-            found = self._learned()
-            kind = self.label_type()
-            if self.configured_classes():
-                return _in_order(found)
             sharing.refresh(self._connection)
-            for label in (*self._answered(), *on_their_way(self._connection)):
-                if label is not None and kind in (None, type(label).__name__):
-                    _add(found, label)
-        return _in_order(found)
-
-    def _learned(self) -> list[ClassLabel]:
-        """Return the configured and learned classes; the log only grows, so only its new end is read."""
-        for label in self.configured_classes():
-            _add(self._classes, label)
-        rows = self._connection.execute(
-            "SELECT max(number), json_extract(example, '$.label') AS label, "
-            "json_type(example, '$.label') AS kind FROM examples WHERE number >= ? GROUP BY label, kind",
-            (self._examples_read,),
-        ).fetchall()
-        for number, value, kind in rows:
-            self._examples_read = max(self._examples_read, number + 1)
-            _add(self._classes, _typed(value, kind))
-        return list(self._classes)
-
-    def _answered(self) -> Iterator[ClassLabel | None]:
-        """Yield the classes in answers that wait for a quorum, or are still drafts of this annotator."""
-        rows = self._connection.execute(
-            "SELECT DISTINCT json_extract(vote.value, '$[1].label'), json_type(vote.value, '$[1].label') "
-            "FROM queries, json_each(votes) AS vote WHERE status = 'open' AND votes != '[]'"
-        )
-        yield from (_typed(value, kind) for value, kind in rows)
-        drafts = self._connection.execute("SELECT record FROM drafts WHERE annotator = ?", (self.annotator,))
-        yield from (parse_label(record).label for (record,) in drafts)
+            return self._known.all(self.annotator)
 
     def configured_classes(self) -> list[ClassLabel]:
         """Return the classes the configuration lists; when it does, no other can be learned."""
-        with explained(self.path):
-            found: list[ClassLabel] = pipeline_of(self._connection).get("model", {}).get("classes") or []
-            return list(found)
+        return list(self._known.configured)
 
     def label_source(self) -> str:
         """Return where the store's worker takes labels from; ``"store"`` is here."""
         with explained(self.path):
-            row = self._connection.execute("SELECT value FROM meta WHERE name = 'label_source'").fetchone()
-            return "store" if row is None else str(row[0])
+            return label_source(self._connection)
 
     def label_type(self) -> str | None:
         """Return the pipeline's label type: configured, or fixed by its first class; None while it is not."""
         with explained(self.path):
-            kind = pipeline_of(self._connection).get("model", {}).get("label_type")
-            if isinstance(kind, str):
-                return kind
-            learned = self._learned()
-            return type(learned[0]).__name__ if learned else None
+            return self._known.kind()
 
     # ── answers ──────────────────────────────────────────────────────────────────────────────────
 
@@ -242,10 +203,10 @@ class Annotations:
             self._connection.close()
 
 
-def on_their_way(connection: sqlite3.Connection) -> Iterator[ClassLabel]:
-    """Yield the classes in labels that the worker has not read."""
-    rows = connection.execute("SELECT DISTINCT label FROM temp.on_their_way WHERE label IS NOT NULL")
-    yield from (json.loads(label) for (label,) in rows)
+def label_source(connection: sqlite3.Connection) -> str:
+    """Return where a store's worker takes labels from; ``"store"`` is here."""
+    row = connection.execute("SELECT value FROM meta WHERE name = 'label_source'").fetchone()
+    return "store" if row is None else str(row[0])
 
 
 def standing(connection: sqlite3.Connection, me: dict[str, Any]) -> Standing:
@@ -254,17 +215,13 @@ def standing(connection: sqlite3.Connection, me: dict[str, Any]) -> Standing:
     statuses = dict(execute("SELECT status, count(*) FROM queries GROUP BY status").fetchall())
     progress = progress_of(connection)
     events = progress.events if progress else 0
-    (mine,) = execute(
-        "SELECT count(*) FROM temp.on_their_way WHERE annotator = :me", {"me": me["me"]}
-    ).fetchone()
+    (mine,) = execute("SELECT count(*) FROM temp.on_their_way WHERE annotator = :me", me).fetchone()
     (held,) = execute(
-        f"SELECT count(*) FROM queries AS q WHERE q.status = 'open' AND {sharing.NOT_MINE} AND NOT ({sharing.WANTED})",
+        f"SELECT count(*) FROM queries AS q WHERE q.status = 'open' AND {sharing.NOT_MINE} "
+        f"AND NOT ({sharing.WANTED})",
         me,
     ).fetchone()
-    (until,) = execute(
-        "SELECT min(until) FROM leases WHERE annotator <> :me AND until > :now",
-        {"me": me["me"], "now": me["now"]},
-    ).fetchone()
+    (until,) = execute("SELECT min(until) FROM leases WHERE annotator <> :me AND until > :now", me).fetchone()
     (last,) = execute("SELECT max(asked) FROM queries").fetchone()
     return Standing(
         events=events,
@@ -274,18 +231,3 @@ def standing(connection: sqlite3.Connection, me: dict[str, Any]) -> Standing:
         held_until="" if until is None else time.strftime("%H:%M", time.localtime(until)),
         sure_for=0 if last is None else max(0, events - last - 1),
     )
-
-
-def _typed(value: Any, kind: str) -> ClassLabel:
-    """Return a class as JSON had it; SQLite gives its booleans as numbers."""
-    label: ClassLabel = {"true": True, "false": False}.get(kind, value)
-    return label
-
-
-def _in_order(classes: list[ClassLabel]) -> list[ClassLabel]:
-    return sorted(classes, key=lambda label: (type(label).__name__, label))
-
-
-def _add(classes: list[ClassLabel], label: ClassLabel) -> None:
-    if not any(type(label) is type(known) and label == known for known in classes):
-        classes.append(label)

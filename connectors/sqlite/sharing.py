@@ -54,7 +54,9 @@ FOR_ME: Final = f"FROM queries AS q WHERE q.status = 'open' AND {NOT_MINE} AND {
 
 def prepare(connection: sqlite3.Connection) -> None:
     """Make the tables of this module where they are missing."""
-    (there,) = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'leases_annotator'").fetchone()
+    (there,) = connection.execute(
+        "SELECT count(*) FROM sqlite_master WHERE name = 'leases_annotator'"
+    ).fetchone()
     if not there:
         connection.executescript(f"BEGIN IMMEDIATE;{TABLES}COMMIT;")
     connection.executescript(_ON_THEIR_WAY)
