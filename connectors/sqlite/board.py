@@ -6,24 +6,22 @@ Guarantee: an answer is durable before it is acknowledged, and its key makes sen
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from connectors.sqlite import figures, sharing
+from connectors.sqlite import sharing
 from connectors.sqlite.annotations import label_source, standing
+from connectors.sqlite.answers import TABLES as ANSWERS
+from connectors.sqlite.answers import Answers
 from connectors.sqlite.classes import KnownClasses
 from connectors.sqlite.people import TABLES as PEOPLE
-from connectors.sqlite.people import note
-from connectors.sqlite.schema import connect, explained
-from stream_al.annotate.board import Answer, Classes, Done, Reply, Request, Undo
-from stream_al.annotate.classes import class_of
-from stream_al.annotate.words import STATUS_WORDS, plain
+from connectors.sqlite.schema import connect, explained, pipeline_of
+from stream_al.annotate.board import Answer, Classes, Reply, Request
+from stream_al.annotate.words import STATUS_WORDS
 from stream_al.errors import ConfigError, RecordError
-from stream_al.records import ClassLabel, Label, Query
+from stream_al.records import ClassLabel, Query
 
 IDLE: Final = 120.0
 """Seconds without an answer after which drafts are sent, as in the terminal: the model should not wait."""
@@ -31,17 +29,6 @@ IDLE_EMPTY: Final = 15.0
 """The same for who has nothing left to answer: the worker may be waiting for exactly these answers."""
 _COUNTED: Final = 2.0
 """Seconds for which the number of open queries is not counted again."""
-
-TABLES: Final = """
-CREATE TABLE IF NOT EXISTS answers (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, annotator TEXT NOT NULL, event_id TEXT NOT NULL,
-    at REAL NOT NULL, state TEXT NOT NULL, said TEXT NOT NULL, draft INTEGER, inbox INTEGER,
-    undo TEXT UNIQUE, undone TEXT, undo_said TEXT
-);
-CREATE INDEX IF NOT EXISTS answers_of ON answers (annotator, event_id);
-CREATE INDEX IF NOT EXISTS answers_draft ON answers (draft) WHERE draft IS NOT NULL;
-CREATE INDEX IF NOT EXISTS answers_retracted ON answers (inbox) WHERE undone = 'retracting';
-"""
 
 
 class SqliteBoard:
@@ -66,12 +53,13 @@ class SqliteBoard:
 
     def __init__(self, path: Path, *, undo: int = 10, now: Callable[[], float] = time.time) -> None:
         self.path = path
-        self._undo, self._now = undo, now
+        self._now = now
         self._known: list[ClassLabel] = []
         self._resting: set[str] = set()
         self._counted = (0, -_COUNTED)
         self._classes = (Classes((), False, None), -_COUNTED)
         self._connection = connect(path)
+        self._answers = Answers(self._connection, undo, now, self.classes)
         try:
             with explained(path):
                 if (elsewhere := label_source(self._connection)) != "store":
@@ -80,7 +68,7 @@ class SqliteBoard:
                         'would read your answers; set source = "store" and start it again'
                     )
                 sharing.prepare(self._connection)
-                self._connection.executescript(f"BEGIN IMMEDIATE;{TABLES}{PEOPLE}COMMIT;")
+                self._connection.executescript(f"BEGIN IMMEDIATE;{ANSWERS}{PEOPLE}COMMIT;")
                 self._quorum = sharing.quorum(self._connection)
                 self._known_classes = KnownClasses(self._connection)
         except BaseException:
@@ -123,16 +111,17 @@ class SqliteBoard:
         reopened = []
         for operation in request.operations:
             if isinstance(operation, Answer):
-                reply.done.append(self._answer(who, operation))
+                reply.done.append(self._answers.take(who, operation))
+                if operation.new_class is not None:
+                    self._classes = (self._classes[0], -_COUNTED)  # it is to be a button on the next card
             else:
-                done, event_id = self._take_back(who, operation)
+                done, event_id = self._answers.take_back(who, operation)
                 reply.done.append(done)
-                if event_id is not None and done.state == "taken-back":
-                    reopened.append(event_id)
+                reopened += [event_id] if event_id is not None else []
         if request.operations:
             sharing.refresh(self._connection)  # what was sent just now is on its way
         if request.leave:
-            self._send(who, keep=0)
+            self._answers.send(who, keep=0)
             sharing.lease(self._connection, who, (), 0.0)
             return reply
         self._deal(who, request, reopened, reply)
@@ -150,11 +139,7 @@ class SqliteBoard:
             ).fetchone()
             status, unanswered, wanted = found or ("gone", True, True)
             if not unanswered:  # a vote that was taken back has left an abstention
-                last = execute(
-                    "SELECT undone FROM answers WHERE annotator = ? AND event_id = ? ORDER BY number DESC LIMIT 1",
-                    (who, event_id),
-                ).fetchone()
-                unanswered = last is not None and last[0] is not None
+                unanswered = self._answers.taken_back(who, event_id)
             if status != "open":
                 reply.gone[event_id] = f"{STATUS_WORDS.get(status, 'gone')} meanwhile"
             elif not unanswered:
@@ -191,207 +176,6 @@ class SqliteBoard:
             self._counted = (max(0, count), self._now())
         return self._counted[0]
 
-    # ── answers ──────────────────────────────────────────────────────────────────────────────────
-
-    def _answer(self, who: str, answer: Answer) -> Done:
-        execute = self._connection.execute
-        before = execute("SELECT annotator, state, said FROM answers WHERE key = ?", (answer.key,)).fetchone()
-        if before is not None:
-            if before[0] != who:
-                raise ValueError(f"key {answer.key!r}: is that of another's answer; make a new one")
-            return Done(answer.key, before[1], before[2])
-        try:
-            label, extra = self._read(who, answer)
-        except RecordError as error:
-            return self._keep(who, answer, {}, "refused", f"Not taken: {error.detail}.")
-        content = {**label.model_dump(mode="json"), "page": extra}
-        record = json.dumps(content, ensure_ascii=False).encode()
-        found = execute("SELECT status, votes FROM queries WHERE event_id = ?", (answer.event_id,)).fetchone()
-        execute("DELETE FROM drafts WHERE annotator = ? AND event_id = ?", (who, answer.event_id))
-        if found is not None and found[0] == "open":
-            place = execute(
-                "INSERT INTO drafts (annotator, event_id, record) VALUES (?, ?, ?)",
-                (who, answer.event_id, record),
-            )
-            done = self._keep(who, answer, content, "kept", "", draft=place.lastrowid)
-            self._send(who, keep=self._undo)
-            return done
-        place = execute("INSERT INTO inbox (record) VALUES (?)", (record,))
-        status, votes = found or ("gone", "[]")
-        if status == "answered" and any(vote[1].get("annotator") == who for vote in json.loads(votes)):
-            said = (
-                "The model had learned your first answer. The correction is kept (dead letter "
-                "“correction-after-learning”); it does not change the model yet."
-            )
-            return self._keep(who, answer, content, "correction", said, inbox=place.lastrowid)
-        said = f"{answer.event_id} is {STATUS_WORDS.get(status, 'gone')} meanwhile; your answer is kept, but not needed."
-        return self._keep(who, answer, content, "late", said, inbox=place.lastrowid)
-
-    def _keep(
-        self,
-        who: str,
-        answer: Answer,
-        content: dict[str, Any],
-        state: str,
-        said: str,
-        *,
-        draft: int | None = None,
-        inbox: int | None = None,
-    ) -> Done:
-        self._connection.execute(
-            "INSERT INTO answers (key, annotator, event_id, at, state, said, draft, inbox) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (answer.key, who, answer.event_id, self._now(), state, said, draft, inbox),
-        )
-        if answer.new_class is not None:
-            self._classes = (self._classes[0], -_COUNTED)  # it is to be a button on the next card
-        told = content or {"label": answer.label, "new_class": answer.new_class, "why": said}
-        note(self._connection, self._now(), who, "answered", answer.event_id, {"state": state, **told})
-        return Done(answer.key, state, said)
-
-    def _read(self, who: str, answer: Answer) -> tuple[Label, dict[str, Any]]:
-        """Return an answer as a label, and what else was said and seen; both go into the record.
-
-        Raises
-        ------
-        RecordError
-            When it cannot be a label of this pipeline.
-        """
-        classes = self.classes()
-        extra: dict[str, Any] = {
-            "answer": answer.key,
-            "saw_prediction": answer.saw_prediction,
-            "seconds": round(answer.seconds, 3),
-        }
-        if answer.why:
-            extra["why"] = plain(answer.why)
-        if answer.note:
-            extra["note"] = plain(answer.note)
-        label, abstain = answer.label, answer.abstain
-        if answer.new_class is not None:
-            text = plain(answer.new_class)
-            if classes.closed:
-                label, abstain, extra["proposed_class"] = None, "unsure", text
-            else:
-                label = class_of(text, classes.kind)
-        if (label is None) == (abstain is None):
-            raise RecordError("contradiction", "an answer is either a class or an abstention")
-        if label is not None:
-            kind = type(label).__name__
-            if classes.kind not in (None, kind):
-                raise RecordError(
-                    "wrong-label-type", f"this pipeline's classes are {classes.kind}, not {kind}"
-                )
-            if classes.closed and not any(type(c) is type(label) and c == label for c in classes.known):
-                raise RecordError("unknown-class", "the configuration allows no such class")
-        return (
-            Label(
-                event_id=answer.event_id,
-                label=label,
-                abstain=abstain,
-                annotator=who,
-                timestamp=self._when(answer),
-            ),
-            extra,
-        )
-
-    def _when(self, answer: Answer) -> datetime:
-        """Return when an answer was given: by the annotator's clock, if that is not ahead of ours."""
-        now = datetime.fromtimestamp(self._now(), UTC)
-        try:
-            at = datetime.fromisoformat(answer.at) if answer.at else now
-            return min(at.astimezone(UTC) if at.tzinfo else now, now)
-        except (ValueError, OverflowError):
-            return now
-
-    def _send(self, who: str, keep: int) -> None:
-        """Send an annotator's drafts but the newest few."""
-        execute = self._connection.execute
-        old = execute(
-            "SELECT number, record FROM drafts WHERE annotator = ? ORDER BY number DESC LIMIT -1 OFFSET ?",
-            (who, keep),
-        ).fetchall()
-        for number, record in reversed(old):
-            place = execute("INSERT INTO inbox (record) VALUES (?)", (record,)).lastrowid
-            execute("UPDATE answers SET inbox = ?, draft = NULL WHERE draft = ?", (place, number))
-            execute("DELETE FROM drafts WHERE number = ?", (number,))
-
-    # ── taking back ──────────────────────────────────────────────────────────────────────────────
-
-    def _take_back(self, who: str, undo: Undo) -> tuple[Done, str | None]:
-        """Take an answer back, wherever it is by now; return the event, too, where there was one.
-
-        A draft is thrown away. What lies in the inbox unread is taken out of it (`_settle` sees to it if the worker
-        was faster). A vote that waits for others is withdrawn by a label that says so. What was learned stays learned:
-        another answer to it is a correction.
-        """
-        execute = self._connection.execute
-        row = execute(
-            "SELECT number, event_id, draft, inbox, undo, undone, undo_said FROM answers WHERE key = ? AND annotator = ?",
-            (undo.answer, who),
-        ).fetchone()
-        if row is None:
-            return Done(undo.key, "nothing", "Nothing to undo: this answer never arrived."), None
-        number, event_id, draft, inbox, undone_by, undone, undo_said = row
-        if undone_by is not None:
-            return Done(undo.key, _told(undone), undo_said), event_id
-        status, votes = execute(
-            "SELECT status, votes FROM queries WHERE event_id = ?", (event_id,)
-        ).fetchone() or ("gone", "[]")
-        state, said = "taken-back", ""
-        if draft is not None and execute("DELETE FROM drafts WHERE number = ?", (draft,)).rowcount:
-            pass
-        elif inbox is not None and inbox > sharing.taken(self._connection):
-            execute("DELETE FROM inbox WHERE number = ?", (inbox,))
-            state = "retracting"
-        elif status == "open":
-            self._withdraw_vote(who, event_id, undo.key)
-        elif status == "answered" and any(vote[1].get("annotator") == who for vote in json.loads(votes)):
-            state, said = (
-                "learned",
-                (
-                    "The model has learned this answer already. Answer again to correct it: the correction is kept, "
-                    "but does not change the model yet."
-                ),
-            )
-        if state == "taken-back" and status != "open":
-            state, said = "closed", f"{event_id} is {STATUS_WORDS.get(status, 'gone')} meanwhile."
-        execute(
-            "UPDATE answers SET undo = ?, undone = ?, undo_said = ?, draft = NULL WHERE number = ?",
-            (undo.key, state, said, number),
-        )
-        note(
-            self._connection, self._now(), who, "undone", event_id,
-            {"answer": undo.answer, "state": _told(state)},
-        )  # fmt: skip
-        return Done(undo.key, _told(state), said), event_id
-
-    def _withdraw_vote(self, who: str, event_id: str, key: str) -> None:
-        now = datetime.fromtimestamp(self._now(), UTC)
-        label = Label(event_id=event_id, abstain="skip", annotator=who, timestamp=now)
-        content = {**label.model_dump(mode="json"), "page": {"undo": key, "why": "taken back"}}
-        self._connection.execute("INSERT INTO inbox (record) VALUES (?)", (json.dumps(content).encode(),))
-
-    def _settle(self) -> None:
-        """Look whether the worker had read an answer in the moment in which it was taken out of the inbox.
-
-        If it had, and the annotator has given no other since, a label says that it was taken back.
-        """
-        execute = self._connection.execute
-        rows = execute(
-            "SELECT number, annotator, event_id, inbox, undo FROM answers WHERE undone = 'retracting' AND inbox <= ?",
-            (sharing.taken(self._connection),),
-        ).fetchall()
-        for number, who, event_id, inbox, key in rows:
-            read = execute("SELECT 1 FROM labels WHERE position = ?", (f"inbox:{inbox}",)).fetchone()
-            again = execute(
-                "SELECT 1 FROM answers WHERE annotator = ? AND event_id = ? AND number > ? AND undone IS NULL",
-                (who, event_id, number),
-            ).fetchone()
-            if read and not again:
-                self._withdraw_vote(who, event_id, key)
-            execute("UPDATE answers SET undone = 'taken-back' WHERE number = ?", (number,))
-
     # ── by itself ────────────────────────────────────────────────────────────────────────────────
 
     def tick(self) -> None:
@@ -403,15 +187,15 @@ class SqliteBoard:
             ).fetchall()
             due = [who for who, at in last if now - at >= (IDLE_EMPTY if who in self._resting else IDLE)]
             (over,) = execute("SELECT count(*) FROM leases WHERE until <= ?", (now,)).fetchone()
-            (retracting,) = execute("SELECT count(*) FROM answers WHERE undone = 'retracting'").fetchone()
+            retracting = self._answers.retracting()
             if not (due or over or retracting):
                 return
             execute(f"PRAGMA synchronous = {'FULL' if due or retracting else 'NORMAL'}")
             execute("BEGIN IMMEDIATE")
             try:
                 for who in due:
-                    self._send(who, keep=0)
-                self._settle()
+                    self._answers.send(who, keep=0)
+                self._answers.settle()
                 execute("DELETE FROM leases WHERE until <= ?", (now,))
                 execute("COMMIT")
             except BaseException:
@@ -454,16 +238,8 @@ class SqliteBoard:
                     break
         return [json.loads(line).get("features", {}) for line in lines[:size] if line]
 
-    def figures(self) -> dict[str, Any]:
-        """Return what the dashboard shows."""
+    def budget(self) -> float | None:
+        """Return the share of events that may be asked about, where there is one."""
         with explained(self.path):
-            return figures.figures(self._connection, self._now())
-
-    @property
-    def connection(self) -> sqlite3.Connection:
-        """The connection of the board, for who else works in the same thread."""
-        return self._connection
-
-
-def _told(undone: str) -> str:
-    return "taken-back" if undone == "retracting" else undone
+            strategy = pipeline_of(self._connection).get("strategy", {})
+        return strategy.get("budget") if strategy.get("name", "budgeted") in ("budgeted", "random") else None

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from secrets import token_bytes
 from typing import Any, Final
 
 from connectors.sqlite.schema import connect, explained
@@ -17,6 +18,7 @@ CREATE TABLE IF NOT EXISTS people (name TEXT PRIMARY KEY, role TEXT NOT NULL, to
 CREATE TABLE IF NOT EXISTS sessions (
     id TEXT PRIMARY KEY, name TEXT NOT NULL, began REAL NOT NULL, seen REAL NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS page_secret (secret BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS audit (
     number INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL,
     event_id TEXT, content TEXT NOT NULL
@@ -88,6 +90,17 @@ class SqlitePeople:
             if found:
                 note(self._connection, at, by, "token-removed", None, {"name": name})
         return bool(found)
+
+    def secret(self) -> bytes:
+        """Return 32 random bytes, the same at every start."""
+        with explained(self.path), self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(
+                "INSERT INTO page_secret SELECT ? WHERE NOT EXISTS (SELECT 1 FROM page_secret)",
+                (token_bytes(32),),
+            )
+            (found,) = self._connection.execute("SELECT secret FROM page_secret").fetchone()
+        return bytes(found)
 
     def begin(self, session: Session) -> None:
         """Keep a session, and forget those that nobody has used for a day."""

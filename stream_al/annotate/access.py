@@ -1,19 +1,26 @@
 """Who may use the page: tokens, roles, sessions, and the guards of a login.
 
-A token is 192 random bits, shown once and kept only as an scrypt hash (RFC 7914; of the standard library, with the
-parameters OWASP's Password Storage Cheat Sheet gives, N = 2^14, r = 8, p = 5). A session is a random cookie, of which
-only the SHA-256 is kept; it ends after twelve hours, or two without use.
+A token is 192 random bits, shown once and kept only as an Argon2id hash (RFC 9106, with the parameters of OWASP's
+Password Storage Cheat Sheet: 19 MiB, two passes). A session is a random cookie, of which only the SHA-256 is kept; it
+ends after twelve hours, or two without use.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import secrets
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerificationError
+
+T = TypeVar("T")
 
 ROLES: Final = ("owner", "annotator", "viewer")
 MAY: Final = {
@@ -26,7 +33,7 @@ SESSION_SECONDS: Final = 12 * 3600.0
 UNUSED_SECONDS: Final = 2 * 3600.0
 FAILURES: Final = 5
 FAILURE_SECONDS: Final = 300.0
-_SCRYPT: Final = {"n": 2**14, "r": 8, "p": 5}
+_HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
 class Person(NamedTuple):
@@ -60,12 +67,19 @@ class Visitor(NamedTuple):
         """Tell whether their role allows something."""
         return what in MAY.get(self.role, ())
 
+    def sent(self, token: str) -> bool:
+        """Tell whether a request carries the token that only their own page can read."""
+        return hmac.compare_digest(token.encode(), self.csrf.encode())
+
 
 class People(Protocol):
     """Where people and sessions are kept."""
 
     def people(self) -> list[Person]:
         """Return all who have a token, by name."""
+
+    def secret(self) -> bytes:
+        """Return 32 random bytes, the same at every start."""
 
     def begin(self, session: Session) -> None:
         """Keep a session."""
@@ -88,7 +102,7 @@ def new_token() -> str:
     return f"sal_{secrets.token_urlsafe(24)}"
 
 
-def hashed(token: str, salt: bytes | None = None) -> str:
+def hashed(token: str) -> str:
     """Return what is kept of a token.
 
     Examples
@@ -97,15 +111,15 @@ def hashed(token: str, salt: bytes | None = None) -> str:
     >>> matches("sal_secret", kept), matches("sal_Secret", kept)
     (True, False)
     """
-    salt = salt or secrets.token_bytes(16)
-    found = hashlib.scrypt(token.encode(), salt=salt, maxmem=2**26, **_SCRYPT)
-    return f"scrypt${salt.hex()}${found.hex()}"
+    return _HASHER.hash(token)
 
 
 def matches(token: str, kept: str) -> bool:
-    """Tell whether a token is the one a hash was kept of; takes as long whatever the answer."""
-    _, salt, _ = kept.split("$")
-    return hmac.compare_digest(hashed(token, bytes.fromhex(salt)), kept)
+    """Tell whether a token is the one a hash was kept of."""
+    try:
+        return _HASHER.verify(kept, token)
+    except VerificationError:
+        return False
 
 
 class Throttle:
@@ -154,7 +168,7 @@ class Access:
     Parameters
     ----------
     people
-        Where people and sessions are kept.
+        Where people and sessions are kept; used in one thread of its own.
     alone
         The name of the only annotator, the owner, where nobody needs to log in; None: everybody does.
     now
@@ -165,12 +179,23 @@ class Access:
         self, people: People, alone: str | None = None, now: Callable[[], float] = time.time
     ) -> None:
         self._people, self.alone, self._now = people, alone, now
-        self._secret = secrets.token_bytes(32)
         self._throttle = Throttle()
-        self._nobody = hashed("nobody")
+        self._thread = ThreadPoolExecutor(1, "access")
+        self._nobody = hashed(secrets.token_hex())
+        secret = people.secret()
+        self._alone = Visitor(
+            alone or "", "owner", hmac.new(secret, (alone or "").encode(), "sha256").hexdigest()
+        )
 
-    def log_in(self, name: str, token: str, source: str) -> str | float | None:
+    async def call(self, what: Callable[[], T]) -> T:
+        """Call something in the thread of the people."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, what)
+
+    async def log_in(self, name: str, token: str, source: str) -> str | float | None:
         """Return the cookie of a new session; or the seconds to wait; or None: name or token are wrong."""
+        return await self.call(lambda: self._log_in(name, token, source))
+
+    def _log_in(self, name: str, token: str, source: str) -> str | float | None:
         waits = max(self._throttle.wait(f"from {source}"), self._throttle.wait(f"as {name}"))
         if waits > 0.0:
             return waits
@@ -186,12 +211,15 @@ class Access:
         self._people.begin(Session(_digest(cookie), name, self._now(), self._now()))
         return cookie
 
-    def visitor(self, cookie: str | None) -> Visitor | None:
+    async def visitor(self, cookie: str | None) -> Visitor | None:
         """Return who has this cookie; None: nobody is logged in with it."""
         if self.alone is not None:
-            return Visitor(self.alone, "owner", self._csrf(self.alone))
-        found = self._people.session(_digest(cookie)) if cookie else None
-        if found is None or cookie is None:
+            return self._alone
+        return await self.call(lambda: self._visitor(cookie)) if cookie else None
+
+    def _visitor(self, cookie: str) -> Visitor | None:
+        found = self._people.session(_digest(cookie))
+        if found is None:
             return None
         (session, role), now = found, self._now()
         if now - session.began > SESSION_SECONDS or now - session.seen > UNUSED_SECONDS:
@@ -201,13 +229,14 @@ class Access:
             self._people.seen(session.id, now)
         return Visitor(session.name, role, _digest(f"csrf {cookie}"))
 
-    def log_out(self, cookie: str | None) -> None:
+    async def log_out(self, cookie: str | None) -> None:
         """End a session."""
-        if cookie and (found := self._people.session(_digest(cookie))):
-            self._people.end(found[0].id, found[0].name, self._now())
+        if cookie:
+            await self.call(lambda: self._log_out(cookie))
 
-    def _csrf(self, name: str) -> str:
-        return hmac.new(self._secret, name.encode(), "sha256").hexdigest()
+    def _log_out(self, cookie: str) -> None:
+        if found := self._people.session(_digest(cookie)):
+            self._people.end(found[0].id, found[0].name, self._now())
 
 
 def _digest(text: str) -> str:

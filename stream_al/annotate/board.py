@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, Protocol
 import msgspec
 
 from stream_al.annotate.words import Standing
-from stream_al.records import MAX_INTEGER, MAX_NAME, ClassLabel, Query
+from stream_al.records import MAX_NAME, ClassLabel, Query
 
 MAX_NOTE: Final = 2000
 MAX_OPERATIONS: Final = 500
@@ -22,7 +22,6 @@ MAX_CARDS: Final = 10
 Key = Annotated[str, msgspec.Meta(min_length=8, max_length=64)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME)]
 Note = Annotated[str, msgspec.Meta(max_length=MAX_NOTE)]
-Whole = Annotated[int, msgspec.Meta(ge=-MAX_INTEGER - 1, le=MAX_INTEGER)]
 
 
 class Answer(msgspec.Struct, frozen=True, tag_field="op", tag="answer"):
@@ -30,7 +29,8 @@ class Answer(msgspec.Struct, frozen=True, tag_field="op", tag="answer"):
 
     key: Key
     event_id: Name
-    label: bool | Whole | Name | None = None
+    label: Annotated[str, msgspec.Meta(max_length=2 * MAX_NAME)] | None = None
+    """A class, as JSON: to a browser 1 and 1.0 are the same, and large integers are not exact."""
     new_class: Name | None = None
     abstain: Literal["unsure", "skip"] | None = None
     why: Note = ""
@@ -59,7 +59,7 @@ class Request(msgspec.Struct, frozen=True):
     """The events whose cards it has."""
     want: Annotated[int, msgspec.Meta(ge=0, le=MAX_CARDS)] = 3
     leave: bool = False
-    """Send the drafts and give the cards back."""
+    """Give the cards back, and send the drafts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +115,11 @@ class Board(Protocol):
     def sample(self, size: int) -> list[dict[str, Any]]:
         """Return the features of some of the newest events, for saying what is usual."""
 
+    def budget(self) -> float | None:
+        """Return the share of events that may be asked about, where there is one."""
+
     def tick(self) -> None:
         """Do what is due without anybody asking, such as sending the drafts of who rests."""
-
-    def figures(self) -> dict[str, Any]:
-        """Return what the dashboard shows."""
 
     def close(self) -> None:
         """Close it; drafts are kept."""
