@@ -4,47 +4,94 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from connectors.sqlite.schema import progress_of
+from connectors.sqlite.schema import connect, explained, progress_of
+from stream_al.monitor import Accuracy
+from stream_al.ports import Progress
 
 _LABELS: Final = 5000
 """Of the ledger the newest labels; a dashboard that looks again every other second must not read all."""
 _HOURS: Final = 12
 
 
-def figures(connection: sqlite3.Connection, now: float) -> dict[str, Any]:
-    """Return what the dashboard shows, as JSON-able values.
+class SqliteFigures:
+    """Reads what the dashboard shows, with a connection of its own, so that nobody who answers waits for it.
 
-    Waiting is counted in events, from asking to the worker's reading the answer: a store knows no other time of asking.
-    Two annotators agree where their labels of one query are the same.
+    Parameters
+    ----------
+    path
+        The store's file.
+    now
+        The time in seconds since 1970.
     """
-    execute = connection.execute
-    progress = progress_of(connection)
-    labels = execute(
-        "SELECT l.event_id, l.outcome, l.at_event, q.asked, CAST(l.record AS TEXT), q.query FROM labels AS l "
+
+    def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
+        self.path = path
+        self._now = now
+        self._connection = connect(path)
+        self._watched: tuple[str | None, dict[str, Any] | None] = (None, None)
+
+    def read(self) -> dict[str, Any]:
+        """Return what the dashboard shows, as JSON-able values.
+
+        Waiting is counted in events, from asking to the worker's reading the answer: a store knows no other time of
+        asking. Two annotators agree where their labels of one query are the same.
+        """
+        now, connection = self._now(), self._connection
+        with explained(self.path):
+            connection.execute("BEGIN")
+            try:
+                return self._read(connection, now)
+            finally:
+                connection.execute("COMMIT")
+
+    def _read(self, connection: sqlite3.Connection, now: float) -> dict[str, Any]:
+        execute = connection.execute
+        progress = progress_of(connection) or Progress()
+        read = _labels(connection)
+        waited = [wait for _, outcome, wait, *_ in read if outcome != "unknown-event"]
+        (drafts,) = execute("SELECT count(*) FROM drafts").fetchone()
+        holding = execute("SELECT DISTINCT annotator FROM leases WHERE until > ? ORDER BY 1", (now,))
+        return {
+            "events": progress.events,
+            "learned": progress.examples,
+            "statuses": dict(execute("SELECT status, count(*) FROM queries GROUP BY status").fetchall()),
+            "drafts": drafts,
+            "at_work": [who for (who,) in holding],
+            "hours": _hours(connection, now),
+            "waiting_events": _median(waited),
+            "people": _people(read),
+            "accuracy": self._accuracy(progress),
+        }
+
+    def _accuracy(self, progress: Progress) -> dict[str, Any] | None:
+        """Return the estimated accuracy of all events and of the recent ones; None where it is not watched."""
+        if progress.accuracy is None:
+            return None
+        if self._watched[0] != progress.accuracy:  # reading it costs more than all the rest
+            report = Accuracy.load(progress.accuracy).report(progress.events)
+            found = {"whole": report.whole._asdict(), "recent": report.recent._asdict()}
+            self._watched = (progress.accuracy, found)
+        return self._watched[1]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+def _labels(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    """Return of the newest labels: event, outcome, events waited, annotator, class, the model's own, seconds."""
+    rows = connection.execute(
+        "SELECT l.event_id, l.outcome, l.at_event - q.asked, CAST(l.record AS TEXT), q.query FROM labels AS l "
         "JOIN queries AS q ON q.event_id = l.event_id ORDER BY l.number DESC LIMIT ?",
         (_LABELS,),
-    ).fetchall()
-    read = [
-        (event, outcome, at - asked, *_said(record, query))
-        for event, outcome, at, asked, record, query in labels
-    ]
-    return {
-        "events": progress.events if progress else 0,
-        "learned": progress.examples if progress else 0,
-        "statuses": dict(execute("SELECT status, count(*) FROM queries GROUP BY status").fetchall()),
-        "drafts": execute("SELECT count(*) FROM drafts").fetchone()[0],
-        "held": execute("SELECT count(DISTINCT event_id) FROM leases WHERE until > ?", (now,)).fetchone()[0],
-        "at_work": [
-            who
-            for (who,) in execute("SELECT DISTINCT annotator FROM leases WHERE until > ? ORDER BY 1", (now,))
-        ],
-        "hours": _hours(connection, now),
-        "waiting_events": _median([wait for _, outcome, wait, *_ in read if outcome != "unknown-event"]),
-        "people": _people(read),
-    }
+    )
+    return [(event, outcome, waited, *_said(record, query)) for event, outcome, waited, record, query in rows]
 
 
 def _said(record: str, query: str) -> tuple[str, Any, Any, float | None]:

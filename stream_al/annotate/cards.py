@@ -48,13 +48,13 @@ def card(
     rows: list[dict[str, Any]] = []
     for name, value in (query.display or {}).items():
         blocks += _displayed(name, value, images, rows)
-    blocks += _table(rows, {}, "") if rows else []
+    blocks += _table(rows, ROWS_SHOWN)
     marks = usual.marks(query.features)
     long = {k: v for k, v in query.features.items() if isinstance(v, str) and (len(v) > _LONG or "\n" in v)}
     blocks += [_text(name, value) for name, value in long.items()]
     first = dict.fromkeys((*marks, *query.features))
     rows = [_row(name, query.features[name], marks.get(name)) for name in first if name not in long]
-    blocks += _table(rows, marks, "What the model sees" if query.display else "")
+    blocks += _table(rows, len(marks) if query.display else max(ROWS_SHOWN, len(marks)))
     found: dict[str, Any] = {
         "id": query.event_id,
         "title": one_line(query.event_id),
@@ -121,13 +121,12 @@ def _row(name: str, value: object, mark: Mark | None) -> dict[str, Any]:
     return row if mark is None else {**row, "mark": mark.word, "usually": mark.usually}
 
 
-def _table(rows: list[dict[str, Any]], marks: Mapping[str, Mark], name: str) -> list[dict[str, Any]]:
+def _table(rows: list[dict[str, Any]], shown: int) -> list[dict[str, Any]]:
     if not rows:
         return []
-    shown = max(ROWS_SHOWN, len(marks))
     if len(rows) == shown + 1:  # a fold that hides one row hides nothing worth it
         shown += 1
-    return [{"kind": "table", "name": name, "rows": rows[:shown], "folded": rows[shown:]}]
+    return [{"kind": "table", "rows": rows[:shown], "folded": rows[shown:]}]
 
 
 def _facts(query: Query, show: ShowPrediction, budget: float | None) -> list[tuple[str, str]]:

@@ -106,8 +106,8 @@ def _known(values: list[Any]) -> _Numbers | _Texts | None:
         middle = float(median(values))
         away = [abs(float(value) - middle) for value in values]
         spread = median(away) / 0.6745 or fmean(away) * 1.253314
-        tenths = quantiles(values, n=20)
-        low, high = value_text(float(tenths[0])), value_text(float(tenths[-1]))
+        twentieths = quantiles(values, n=20)
+        low, high = (value_text(float(f"{bound:.3g}")) for bound in (twentieths[0], twentieths[-1]))
         return _Numbers(middle, spread, low if low == high else f"{low} to {high}")
     counts = Counter(values)
     if len(counts) > len(values) / 4:  # names, texts, identifiers: every one is new

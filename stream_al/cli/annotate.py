@@ -96,20 +96,22 @@ def page_of(store: Path, settings: Settings, alone: str | None) -> Starlette:
         When everybody must log in, and nobody can.
     """
     from connectors.sqlite.board import SqliteBoard
+    from connectors.sqlite.figures import SqliteFigures
     from connectors.sqlite.people import SqlitePeople
     from stream_al.annotate.access import Access
+    from stream_al.annotate.dashboard import Dashboard
     from stream_al.annotate.doors import doors
     from stream_al.annotate.server import Page, application
 
-    board = SqliteBoard(store)
-    people = SqlitePeople(store)
+    board, people = SqliteBoard(store), SqlitePeople(store)
     if alone is None and not people.people():
         raise ConfigError(
             f"{store}: nobody has a token, and other machines can reach this address. Give somebody one with "
             f"`stream-al people add {store} NAME --role owner`, or leave --host away to work alone on this machine"
         )
     access = Access(people, alone)
-    return application(Page(board, access, settings), doors(access))
+    dashboard = Dashboard(SqliteFigures(store).read, SqlitePeople(store).audit, access, settings)
+    return application(Page(board, access, settings), [*doors(access), *dashboard.routes()])
 
 
 def store_of(target: Path) -> Path:

@@ -18,6 +18,7 @@ from stream_al.cli.counterfactual import counterfactual_command
 from stream_al.cli.demo import demo_command
 from stream_al.cli.init import init_command
 from stream_al.cli.oracle import oracle_command
+from stream_al.cli.people import people_app
 from stream_al.cli.replay import replay_command
 from stream_al.cli.run import run_command
 from stream_al.cli.status import status_command, verify_command
@@ -131,6 +132,7 @@ app.command("tune")(tune_command)
 app.command("counterfactual")(counterfactual_command)
 app.command("verify")(verify_command)
 app.command("oracle")(oracle_command)
+app.add_typer(people_app)
 app.add_typer(topics_app)
 
 

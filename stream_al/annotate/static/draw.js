@@ -17,11 +17,11 @@ function row({ name, value, mark, usually }) {
 }
 
 const block = {
-  table: ({ name, rows, folded }) => {
+  table: ({ rows, folded }) => {
     const table = (lines) => make("table", {}, make("tbody", {}, ...lines.map(row)));
-    const parts = name ? [make("h3", {}, name)] : [];
-    parts.push(table(rows));
-    if (folded.length) parts.push(make("details", { className: "more" }, make("summary", {}, `${folded.length} more ${folded.length === 1 ? "value" : "values"}`), table(folded)));
+    const parts = rows.length ? [table(rows)] : [];
+    const many = `${folded.length} ${rows.length ? "more " : ""}${folded.length === 1 ? "value" : "values"}`;
+    if (folded.length) parts.push(make("details", { className: "more" }, make("summary", {}, many), table(folded)));
     return make("section", {}, ...parts);
   },
   text: ({ name, text }) => make("section", {}, ...(name ? [make("h3", {}, name)] : []), make("p", { className: "text", dir: "auto" }, text)),

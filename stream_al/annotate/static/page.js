@@ -221,11 +221,12 @@ function digit(pressed) {
 
 function ask(dialog, field, then) {
   dialog = $(dialog);
-  const input = field && $(field);
+  const input = field ? $(field) : null;
+  let back = false; // Escape closes it with whatever value it had last
+  dialog.oncancel = () => { back = true; };
   dialog.onclose = () => {
-    if (dialog.returnValue !== "cancel") then?.(dialog.returnValue, input?.value.trim() ?? "");
+    if (!back && dialog.returnValue !== "back") then?.(dialog.returnValue, input?.value.trim() ?? "");
   };
-  dialog.returnValue = "cancel";
   dialog.showModal();
   input?.focus();
 }
@@ -233,7 +234,7 @@ function ask(dialog, field, then) {
 const asking = {
   unsure: () => {
     $("unsure-why").value = "";
-    ask("ask-unsure", "", (reason, _) => answer({ abstain: "unsure", why: reason || $("unsure-why").value.trim() }, "unsure"));
+    ask("ask-unsure", "", (reason) => answer({ abstain: "unsure", why: reason || $("unsure-why").value.trim() }, "unsure"));
   },
   none: () => {
     $("none-name").value = "";
@@ -259,7 +260,8 @@ const asking = {
 };
 
 for (const [id, act] of Object.entries(asking)) $(id).addEventListener("click", act);
-for (const button of document.querySelectorAll("dialog .cancel")) button.addEventListener("click", () => button.closest("dialog").close("cancel"));
+for (const button of document.querySelectorAll("dialog .cancel")) button.addEventListener("click", () => button.closest("dialog").close("back"));
+for (const button of document.querySelectorAll(".reasons button")) button.addEventListener("click", () => $("ask-unsure").close(button.value));
 $("logout")?.addEventListener("click", async () => {
   await post("/sync", { ...request(0), have: [], leave: true }).catch(() => {});
   await post("/logout", {}).catch(() => {});
