@@ -2,7 +2,6 @@ import json
 import os
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -12,12 +11,11 @@ import pexpect
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from labelled_stores import CATS, rows
 from rich.console import Console
-from river.naive_bayes import GaussianNB
 
-from connectors.memory import MemoryEvents, MemorySink
-from connectors.sqlite import Annotations, SqliteLabels, SqliteStore
-from stream_al import ActiveLearner, ConfigError, DeskRules, RecordError, StoreError
+from connectors.sqlite import Annotations
+from stream_al import ConfigError, RecordError, StoreError
 from stream_al.annotate import classes as classes_of_keys
 from stream_al.annotate import words
 from stream_al.cli import cards
@@ -25,7 +23,6 @@ from stream_al.cli.label import label_command
 from stream_al.cli.session import Session
 from stream_al.codec import EventRow
 from stream_al.records import Label, Query
-from stream_al.runtime import Worker
 
 ROOT = Path(__file__).parents[2]
 MAIN = (
@@ -35,57 +32,8 @@ MAIN = (
 ENTER = "\r"
 
 
-# ── a store, made by a worker ────────────────────────────────────────────────────────────────────
-
-
-class Pipeline:
-    """A worker and its store; `work` lets it do whatever there is to do."""
-
-    def __init__(self, path, rows, model=None, quorum=1):
-        self.path = path
-        self.store = SqliteStore(path, {"model": model or {}, "labels": {"quorum": quorum}})
-        self.events = MemoryEvents(rows)
-        learner = ActiveLearner(GaussianNB(), rules=DeskRules(quorum=quorum))
-        self.worker = Worker(learner, self.events, SqliteLabels(self.store), MemorySink(), self.store)
-        self.worker.recover()
-        self.work()
-
-    def work(self):
-        self.worker.run()
-        return self.worker.progress
-
-    def sent(self):
-        with sqlite3.connect(self.path) as connection:
-            rows = connection.execute("SELECT record FROM inbox ORDER BY number").fetchall()
-        connection.close()
-        return [Label.model_validate_json(record) for (record,) in rows]
-
-    def answers(self):
-        return [(label.event_id, label.label or label.abstain) for label in self.sent()]
-
-
-def rows(count, **features):
-    return [EventRow(id=f"e{n:02d}", features={"x": float(n), **features}) for n in range(1, count + 1)]
-
-
-@pytest.fixture
-def pipeline(tmp_path):
-    made = []
-
-    def make(count=5, model=None, quorum=1, events=None):
-        made.append(Pipeline(tmp_path / "p.db", rows(count) if events is None else events, model, quorum))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.store.close()
-
-
 def much_later():
     return time.time() + 1000.0
-
-
-CATS = {"classes": ["cat", "dog"], "label_type": "str"}
 
 
 # ── the labeller in a terminal ───────────────────────────────────────────────────────────────────

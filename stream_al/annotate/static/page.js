@@ -282,7 +282,7 @@ $("keys-on").checked = keep.get("keys") ?? true;
 $("keys-on").addEventListener("change", () => keep.set("keys", $("keys-on").checked));
 
 document.addEventListener("keydown", (event) => {
-  if (event.repeat || document.querySelector("dialog[open]")) return;
+  if (event.repeat || event.target.closest?.("dialog") || document.querySelector("dialog[open]")) return;
   if ((event.ctrlKey || event.metaKey) && event.key === "z" && !event.target.matches("input")) { event.preventDefault(); undo(); return; }
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea") || !$("keys-on").checked) return;
   if (KEYS[event.key]) { event.preventDefault(); $(KEYS[event.key]).click(); }
