@@ -14,8 +14,9 @@ def pipeline(tmp_path: Path) -> Iterator[Callable[..., Pipeline]]:
     """Make a store with a worker, which has answered some events."""
     made: list[Pipeline] = []
 
-    def make(count=5, model=None, quorum=1, events=None):
-        made.append(Pipeline(tmp_path / "p.db", rows(count) if events is None else events, model, quorum))
+    def make(count=5, model=None, quorum=1, events=None, **more):
+        events = rows(count) if events is None else events
+        made.append(Pipeline(tmp_path / "p.db", events, model, quorum, **more))
         return made[-1]
 
     yield make

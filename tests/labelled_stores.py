@@ -28,13 +28,19 @@ class Pipeline:
     """A worker and its store; `work` lets it do whatever there is to do."""
 
     def __init__(
-        self, path: Path, events: Sequence[EventRow], model: dict[str, Any] | None = None, quorum: int = 1
+        self,
+        path: Path,
+        events: Sequence[EventRow],
+        model: dict[str, Any] | None = None,
+        quorum: int = 1,
+        labels: type[SqliteLabels] = SqliteLabels,
     ) -> None:
         self.path = path
         self.store = SqliteStore(path, {"model": model or {}, "labels": {"quorum": quorum}})
         self.events = MemoryEvents(events)
         learner = ActiveLearner(GaussianNB(), rules=DeskRules(quorum=quorum))
-        self.worker = Worker(learner, self.events, SqliteLabels(self.store), MemorySink(), self.store)
+        self.labels = labels(self.store)
+        self.worker = Worker(learner, self.events, self.labels, MemorySink(), self.store)
         self.worker.recover()
         self.work()
 
