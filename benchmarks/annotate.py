@@ -7,7 +7,7 @@ that many annotators, each with a connection of their own, who answer, wait (exp
 answer again. No worker runs, so whoever is dealt a card passes by all that was answered before: the harder case.
 *submit* is an answer, durable on the disk, with the next card in the same response, as the page sends it; *next* is a
 fresh page's first four cards. Times are of the client, from sending to the last byte. Where a Chromium is on PATH,
-*painted* is the time from a key to the next card's painting in it, while the annotators work.
+*painted* is the time from a key to the next card's painting in it, while the annotators go on.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ def make_store(path: Path, count: int) -> None:
 class Annotator(threading.Thread):
     """Somebody who answers for a while."""
 
-    def __init__(self, port: int, name: str, token: str, pause: float, until: float) -> None:
+    def __init__(self, port: int, name: str, token: str, pause: float) -> None:
         super().__init__(name=name)
         self.connection = http.client.HTTPConnection("localhost", port, timeout=30)
         self.submits: list[float] = []
         self.nexts: list[float] = []
         self._draw = random.Random(name)
-        self._pause, self._until = pause, until
+        self._pause, self.stop = pause, threading.Event()
         self._headers: dict[str, str] = {}
         self.call("POST", "/login", f"name={name}&token={token}")
         found = re.search(r'data-csrf="(\w+)"', self.call("GET", "/"))
@@ -100,7 +100,7 @@ class Annotator(threading.Thread):
         time.sleep(self._draw.random() * self._pause)
         cards = self.sync(self.nexts, [])
         number = 0
-        while time.monotonic() < self._until and cards:
+        while cards and not self.stop.wait(self._draw.expovariate(1.0 / self._pause)):
             number += 1
             said = {
                 "op": "answer", "key": f"{self.name}-{number:06d}", "event_id": cards[0],
@@ -109,7 +109,6 @@ class Annotator(threading.Thread):
             cards = self.sync(self.submits, cards[1:], said)
             if number % 5 == 0:
                 cards = self.sync(self.nexts, [])
-            time.sleep(self._draw.expovariate(1.0 / self._pause))
 
 
 def painted(url: str, name: str, token: str, cards: int) -> list[float] | None:
@@ -197,21 +196,22 @@ def main() -> None:
 def measure(given: argparse.Namespace, port: int, tokens: dict[str, str], pid: int) -> None:
     """Let the annotators work, and print what it took."""
     (own, *others) = tokens.items()
-    until = time.monotonic() + given.seconds + 3.0
-    people = [Annotator(port, name, token, given.pause, until) for name, token in others]
+    people = [Annotator(port, name, token, given.pause) for name, token in others]
     for person in people:
         person.start()
-    paints = painted(f"http://localhost:{port}/", *own, cards=min(60, max(5, int(given.seconds))))
+    time.sleep(given.seconds)
+    rows = {
+        "submit": [x for person in people for x in person.submits],
+        "next": [x for person in people for x in person.nexts],
+    }
+    rows["painted"] = painted(f"http://localhost:{port}/", *own, cards=60) or []
+    for person in people:
+        person.stop.set()
     for person in people:
         person.join()
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("", "n", "median", "p99", "most"):
         table.add_column(column, justify="left" if not column else "right")
-    rows = {
-        "submit": [x for person in people for x in person.submits],
-        "next": [x for person in people for x in person.nexts],
-        "painted": paints or [],
-    }
     for name, times in rows.items():
         if len(times) > 1:
             cuts = quantiles(times, n=100)

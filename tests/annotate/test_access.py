@@ -125,6 +125,21 @@ def test_every_answer_keeps_others_scripts_and_frames_out(pipeline):
     server.stop()
 
 
+def test_what_was_said_on_the_page_is_verified_with_the_rest(tmp_path):
+    config = tmp_path / "p.toml"
+    stream_al("init", config, "--events", "river:Phishing")
+    assert stream_al("run", config, "--quiet").returncode == 0
+    server = PageServer(config)
+    client = Client(server).open()
+    card = client.sync(want=1)["cards"][0]["id"]
+    said = {"op": "answer", "key": "key-00001", "event_id": card, "new_class": "yes", "note": "a note"}
+    assert client.sync(said, leave=True)["done"][0]["state"] == "kept"
+    server.stop()
+    stream_al("run", config, "--quiet")
+    done = stream_al("verify", tmp_path / "pipeline.db")
+    assert done.stdout.startswith("0 differences in 1,250 predictions, 1 labels and 1 examples"), done
+
+
 # ── from elsewhere ───────────────────────────────────────────────────────────────────────────────
 
 
