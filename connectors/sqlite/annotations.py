@@ -96,11 +96,6 @@ class Annotations:
             (count,) = connection.execute(f"SELECT count(*) {sharing.FOR_ME}", self._me()).fetchone()
         return int(count)
 
-    def statuses(self) -> dict[str, int]:
-        """Return how many queries there are of each status (`stream_al.labels.STATUSES`)."""
-        with explained(self.path):
-            return dict(self._connection.execute("SELECT status, count(*) FROM queries GROUP BY status"))
-
     def status(self, event_id: str) -> str | None:
         """Return the status of an event's query; None when there is none."""
         with explained(self.path):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -67,9 +67,14 @@ class Page:
         Who may do what.
     settings
         How the page is to be.
+    closing
+        What is to be called when the server ends.
     """
 
-    def __init__(self, board: Board, access: Access, settings: Settings) -> None:
+    def __init__(
+        self, board: Board, access: Access, settings: Settings, closing: Sequence[Callable[[], None]] = ()
+    ) -> None:
+        self._closing = closing
         self.requests = Requests(board)
         self.access = access
         self.settings = settings
@@ -86,6 +91,8 @@ class Page:
         finally:
             ticking.cancel()
             await asyncio.to_thread(self.requests.close)
+            for close in self._closing:
+                close()
 
     async def _tick(self) -> None:
         while True:
@@ -94,6 +101,8 @@ class Page:
                 await self.requests.tick()
             except StreamALError as error:  # the next second tries again
                 _log.warning("%s", error)
+            except Exception:  # a second that failed must not be the last: drafts would never be sent
+                _log.exception("what is due every second failed")
 
     async def page(self, request: HttpRequest, visitor: Visitor) -> Response:
         """Return the page."""

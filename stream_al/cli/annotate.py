@@ -112,9 +112,11 @@ def page_of(store: Path, settings: Settings, alone: str | None) -> Starlette:
             f"{store}: nobody has a token, and other machines can reach this address. Give somebody one with "
             f"`stream-al people add {store} NAME --role owner`, or leave --host away to work alone on this machine"
         )
+    figures, log = SqliteFigures(store), SqlitePeople(store)  # each is used in a thread of its own
     access = Access(people, alone)
-    dashboard = Dashboard(SqliteFigures(store).read, SqlitePeople(store).audit, access, settings)
-    return application(Page(board, access, settings), [*doors(access), *dashboard.routes()])
+    dashboard = Dashboard(figures.read, log.audit, access, settings)
+    page = Page(board, access, settings, closing=[figures.close, log.close, people.close])
+    return application(page, [*doors(access), *dashboard.routes()])
 
 
 def store_of(target: Path) -> Path:
