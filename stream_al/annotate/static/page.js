@@ -219,16 +219,18 @@ function digit(pressed) {
 
 // ── dialogs ────────────────────────────────────────────────────────────────────────────────────────
 
+let asked = null; // what an open dialog is for
+
 function ask(dialog, field, then) {
-  dialog = $(dialog);
-  const input = field ? $(field) : null;
-  let back = false; // Escape closes it with whatever value it had last
-  dialog.oncancel = () => { back = true; };
-  dialog.onclose = () => {
-    if (!back && dialog.returnValue !== "back") then?.(dialog.returnValue, input?.value.trim() ?? "");
-  };
-  dialog.showModal();
-  input?.focus();
+  asked = { dialog: $(dialog), input: field ? $(field) : null, then };
+  asked.dialog.showModal();
+  asked.input?.focus();
+}
+
+function close(value) { // at once, not at the event of closing: the next key may come before that
+  const { dialog, input, then } = asked;
+  dialog.close();
+  then?.(value, input?.value.trim() ?? "");
 }
 
 const asking = {
@@ -260,8 +262,9 @@ const asking = {
 };
 
 for (const [id, act] of Object.entries(asking)) $(id).addEventListener("click", act);
-for (const button of document.querySelectorAll("dialog .cancel")) button.addEventListener("click", () => button.closest("dialog").close("back"));
-for (const button of document.querySelectorAll(".reasons button")) button.addEventListener("click", () => $("ask-unsure").close(button.value));
+for (const form of document.querySelectorAll("dialog form")) form.addEventListener("submit", (event) => { event.preventDefault(); close(""); });
+for (const button of document.querySelectorAll("dialog .cancel")) button.addEventListener("click", () => asked.dialog.close());
+for (const button of document.querySelectorAll(".reasons button")) button.addEventListener("click", () => close(button.value));
 $("logout")?.addEventListener("click", async () => {
   await post("/sync", { ...request(0), have: [], leave: true }).catch(() => {});
   await post("/logout", {}).catch(() => {});
@@ -272,7 +275,7 @@ $("ask-unsure").addEventListener("keydown", (event) => {
   if (button) { event.preventDefault(); button.click(); }
 });
 $("note-text").addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("ask-note").close("");
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) close("");
 });
 
 // ── keys ───────────────────────────────────────────────────────────────────────────────────────────
