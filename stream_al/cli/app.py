@@ -18,8 +18,8 @@ from stream_al.cli.counterfactual import counterfactual_command
 from stream_al.cli.demo import demo_command
 from stream_al.cli.init import init_command
 from stream_al.cli.oracle import oracle_command
-from stream_al.cli.probe import probe_command
 from stream_al.cli.people import people_app
+from stream_al.cli.probe import probe_command
 from stream_al.cli.replay import replay_command
 from stream_al.cli.representatives import representatives_command
 from stream_al.cli.run import run_command
