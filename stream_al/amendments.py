@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple, Protocol
 
+from stream_al.errors import RecordError
 from stream_al.records import Amendment, ClassLabel, Example, LogRecord
 
 
@@ -27,7 +28,8 @@ class ListedLog(list[LogRecord | None]):
     --------
     >>> from river.naive_bayes import GaussianNB
     >>> from stream_al.model import Model
-    >>> from stream_al.records import Amendment, Example
+    >>> from stream_al.errors import RecordError
+    from stream_al.records import Amendment, Example
     >>> log = ListedLog(Example(event_id=e, features={"x": 1.0}, label="ham") for e in ("e1", "e2"))
     >>> log.append(Amendment(event_id="e1", label="spam", why="misread"))
     >>> model = Model(GaussianNB())
@@ -57,7 +59,10 @@ class Rewritten:
     Examples
     --------
     >>> log = ListedLog([Example(event_id="e1", features={"x": 1.0}, label="ham")])
-    >>> [example.label for example in Rewritten(log, 0, 1, Amendment(event_id="e1", label="spam", why="misread"))]
+    >>> [
+    ...     example.label
+    ...     for example in Rewritten(log, 0, 1, Amendment(event_id="e1", label="spam", why="misread"))
+    ... ]
     ['spam']
     """
 
@@ -92,7 +97,9 @@ class Rewritten:
     def _by_target(self) -> dict[int, list[tuple[int, Amendment]]]:
         """Return the amendments by the number of the example that they are of."""
         unnamed = {a.event_id: -1 for _, a in self._amendments if a.amends is None}
-        last: dict[int, int] = {}  # of an amendment that names no number: that of the last example of its event
+        last: dict[
+            int, int
+        ] = {}  # of an amendment that names no number: that of the last example of its event
         if unnamed:
             for number, record in enumerate(islice(self._log.examples(0), self._end)):
                 if isinstance(record, Example) and record.event_id in unnamed:
@@ -122,7 +129,10 @@ def standing_of(event_id: str, records: Iterable[LogRecord | None]) -> Standing 
 
     Examples
     --------
-    >>> log = [Example(event_id="e1", features={"x": 1.0}, label="ham"), Amendment(event_id="e1", why="on request")]
+    >>> log = [
+    ...     Example(event_id="e1", features={"x": 1.0}, label="ham"),
+    ...     Amendment(event_id="e1", why="on request"),
+    ... ]
     >>> standing_of("e1", log).label is None, standing_of("e2", log)
     (True, None)
     """
@@ -135,6 +145,40 @@ def standing_of(event_id: str, records: Iterable[LogRecord | None]) -> Standing 
         elif found is not None and record.amends in (None, found.number):
             found = found._replace(label=record.label)
     return found
+
+
+def amendable(amendment: Amendment, log: ExampleLog) -> tuple[int, str]:
+    """Return the number of the example that an amendment changes, and in words how.
+
+    Raises
+    ------
+    RecordError
+        When it would change nothing: ``unknown-event``, ``already-erased``, ``same-label``.
+    """
+    event_id = amendment.event_id
+    found = standing_of(event_id, log.examples())
+    if found is None or amendment.amends not in (None, found.number):
+        raise RecordError(
+            "unknown-event",
+            f"event_id: nothing was learned of event {event_id!r}, so there is nothing to amend; check the id "
+            "(an open query is answered by a label)",
+            event_id,
+        )
+    if found.label is None:
+        raise RecordError(
+            "already-erased",
+            f"event_id: example {found.number} (of event {event_id!r}) is erased already",
+            event_id,
+        )
+    if type(found.label) is type(amendment.label) and found.label == amendment.label:
+        raise RecordError(
+            "same-label",
+            f"label: example {found.number} (of event {event_id!r}) has the label {found.label!r} already",
+            event_id,
+        )
+    if amendment.label is None:
+        return found.number, f"example {found.number} is erased"
+    return found.number, f"example {found.number} is {amendment.label!r} now"
 
 
 def find_target(amendment: Amendment, log: ExampleLog, number: int) -> int | None:

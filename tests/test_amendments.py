@@ -34,9 +34,7 @@ def amended(log: list[LogRecord | None]) -> list[Example | None]:
         if target in mine:
             found = log[target]
             assert isinstance(found, Example)
-            plain[target] = (
-                None if record.label is None else found.model_copy(update={"label": record.label})
-            )
+            plain[target] = None if record.label is None else found.model_copy(update={"label": record.label})
     return plain
 
 

@@ -67,7 +67,7 @@ def status_command(
 
 
 def _digest(connection: Any, path: Path, pipeline: dict[str, Any]) -> str:
-    from connectors.sqlite import read_examples
+    from connectors.sqlite import StoredLog
     from stream_al.cli.assemble import learner_of
     from stream_al.errors import SnapshotError
 
@@ -78,8 +78,9 @@ def _digest(connection: Any, path: Path, pipeline: dict[str, Any]) -> str:
             break
         except SnapshotError:
             continue
-    for example in read_examples(connection, path, model.version):
-        model.learn(example)
+    log = StoredLog(connection, path)
+    for record in log.examples(model.version):
+        model.fold(record, log)
     return model.digest()
 
 
