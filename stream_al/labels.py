@@ -261,6 +261,11 @@ class LabelDesk:
         self._note(held.query.event_id)
         return settled
 
+    def answers(self, event_id: str) -> dict[str, ClassLabel | None]:
+        """Return who answered what to a closed query, as far as it is remembered; None is taken back."""
+        closed = self._closed.get(event_id)
+        return {} if closed is None else dict(closed.answers)
+
     def override(self, event_id: str, label: ClassLabel | None) -> None:
         """Take note that an example was amended, or erased, by decision: nobody's answer changes that again."""
         closed = self._closed.get(event_id)

@@ -10,9 +10,10 @@ from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple
 
+from stream_al.amendments import ListedLog, Rewritten
 from stream_al.codec import EventRow, PredictionRow
 from stream_al.learner import ActiveLearner
-from stream_al.records import ClassLabel, Example
+from stream_al.records import ClassLabel, Example, LogRecord
 
 
 class RecordedLabel(NamedTuple):
@@ -47,7 +48,7 @@ class Recording:
     labels
         Every label that came.
     examples
-        The log; None for a record that taught nothing.
+        The log; None for a record that is neither example nor amendment.
     partitions
         How many partitions decide for themselves, each with its own strategy's state, while others match the
         labels, as on Kafka. None: one worker does all, and what its desk holds decides with.
@@ -62,7 +63,7 @@ class Recording:
     events: Sequence[EventRow]
     predictions: Sequence[PredictionRow]
     labels: Sequence[RecordedLabel]
-    examples: Sequence[Example | None]
+    examples: Sequence[LogRecord | None]
     partitions: int | None = None
     parts: Sequence[int] = ()
     withdrawn: frozenset[str] = frozenset()
@@ -91,13 +92,16 @@ class Recording:
 
     @cached_property
     def agreed(self) -> Mapping[int, ClassLabel]:
-        """The class that people agreed on, by the place of the event in ``events``; of the examples in the log."""
+        """The class that people agreed on in the end, by the place of the event in ``events``; of the log's examples."""
         asked: dict[str, deque[int]] = defaultdict(deque)
         for place, prediction in enumerate(self.predictions):
             if prediction.queried:
                 asked[prediction.event_id].append(place)
-        return {
-            asked[example.event_id].popleft(): example.label
-            for example in self.examples
-            if example is not None and asked[example.event_id]
-        }
+        found: dict[int, ClassLabel] = {}
+        log = ListedLog(self.examples)
+        for record, amended in zip(log, Rewritten(log, 0, len(log)), strict=True):
+            if isinstance(record, Example) and asked[record.event_id]:
+                place = asked[record.event_id].popleft()
+                if amended is not None:
+                    found[place] = amended.label
+        return found

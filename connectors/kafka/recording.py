@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from connectors.kafka.fold import read_example
+from connectors.kafka.fold import read_logged
 from connectors.kafka.history import History, by_header
 from connectors.kafka.scoring import EventLane
 from connectors.kafka.wire import EVENT, FORWARDED, LABELS, PLACE, STATUS, header, place
@@ -18,7 +18,7 @@ from stream_al.codec import EventRow, PredictionRow
 from stream_al.config import Config
 from stream_al.errors import RecordError, SourceError
 from stream_al.recording import RecordedLabel, Recording
-from stream_al.records import Example, parse_label
+from stream_al.records import parse_answer
 
 _decode = msgspec.json.Decoder(PredictionRow).decode
 
@@ -55,7 +55,7 @@ def read_recording(config: Config, name: str = "the configuration") -> Recording
         [row for row, _, _ in answered],
         [prediction for _, prediction, _ in answered],
         (),
-        [_example(record) for record in log],
+        [read_logged(record) for record in log],
         partitions=topics.event_partitions,
         parts=[partition for _, _, partition in answered],
     )
@@ -96,13 +96,6 @@ def _in_order(
     return [(row, prediction, partition) for _, partition, _, row, prediction in found]
 
 
-def _example(record: Any) -> Example | None:
-    try:
-        return read_example(record.value)
-    except RecordError:
-        return None
-
-
 def _labels(
     labels: Iterable[Any], log: Iterable[Any], letters: Mapping[str, list[Any]], recording: Recording
 ) -> list[RecordedLabel]:
@@ -123,7 +116,7 @@ def _labels(
             outcome = str(json.loads(letters[where][0].value)["reason"])
         event_id: str | None
         try:
-            event_id = parse_label(value).event_id
+            event_id = parse_answer(value).event_id
         except RecordError as error:
             event_id = error.event_id
         found.append(RecordedLabel(value, where, event_id, outcome, learned.get(where)))

@@ -76,6 +76,7 @@ class KafkaWorker:
         self._fold = Fold(
             self._topics.examples,
             self.model,
+            lambda: client.consumer(self._kafka),
             query_partitions=self._topics.query_partitions,
             remember=config.labels.remember,
             snapshots=self._kafka.snapshots,

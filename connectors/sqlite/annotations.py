@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from connectors.sqlite.schema import connect, explained, pipeline_of, progress_of
 from stream_al.errors import RecordError
-from stream_al.records import ClassLabel, Label, Query, parse_label
+from stream_al.records import ClassLabel, Label, Query, parse_answer, parse_label
 
 _FOR_ME: Final = """
 FROM queries WHERE status = 'open'
@@ -124,9 +124,11 @@ class Annotations:
         taken = position if isinstance(position, int) else 0
         for (record,) in self._connection.execute("SELECT record FROM inbox WHERE number > ?", (taken,)):
             try:
-                yield parse_label(record)
+                answer = parse_answer(record)
             except RecordError:
                 continue
+            if isinstance(answer, Label):
+                yield answer
 
     # ── classes ──────────────────────────────────────────────────────────────────────────────────
 

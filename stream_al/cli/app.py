@@ -14,6 +14,7 @@ try:
 except ImportError:  # pragma: no cover - depends on how it was installed
     sys.exit("the command line needs the `cli` extra: pip install 'stream-al[cli]'")
 
+from stream_al.cli.amend import amend_command, erase_command
 from stream_al.cli.counterfactual import counterfactual_command
 from stream_al.cli.demo import demo_command
 from stream_al.cli.init import init_command
@@ -85,6 +86,8 @@ app.command("demo")(demo_command)
 app.command("init")(init_command)
 app.command("run")(run_command)
 app.command("label")(label_command)
+app.command("amend")(amend_command)
+app.command("erase")(erase_command)
 app.command("status")(status_command)
 app.command("replay")(replay_command)
 app.command("tune")(tune_command)
