@@ -31,6 +31,9 @@ from stream_al.labels import STATUSES, USED, LabelDesk, QueryState, Settled
 from stream_al.model import Model
 from stream_al.records import Amendment, ClassLabel, Label, LogRecord, parse_answer
 
+_UNANSWERED = frozenset(STATUSES) - {"open", "answered", "erased"}
+"""How a query ends of which the log of examples knows nothing."""
+
 
 class LabelLane:
     """One partition of `labels`, with the desk of its queries.
@@ -105,11 +108,7 @@ class LabelLane:
         elif record.value is None:
             self._found.pop(event_id, None)
             status = header(record, STATUS)
-            if status in STATUSES and status not in (
-                "open",
-                "answered",
-                "erased",
-            ):  # those answered are in the log
+            if status in _UNANSWERED:
                 self._found[event_id] = QueryState(
                     event_id, str(status), 0.0, 0, "", "[]", "[]", None, None, record.offset + 1
                 )

@@ -61,7 +61,8 @@ class KafkaWorker:
         for key in ("stop_at", "calibrated"):
             if getattr(config.strategy, key):
                 raise ConfigError(
-                    f"{name}: [strategy] {key}: the accuracy is not watched on Kafka yet; leave it out, or run on a store"
+                    f"{name}: [strategy] {key}: on Kafka the accuracy is not known to the workers while they run "
+                    "(`stream-al status` estimates it); leave it out, or run on a store"
                 )
         self._config, self._kafka, self._name, self._tell = config, config.kafka, name, tell
         learner = build_learner(config, name)

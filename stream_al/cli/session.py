@@ -23,6 +23,7 @@ _STATUS: Final = {
     "unanswerable": "closed because nobody could tell",
     "expired": "expired",
     "withdrawn": "withdrawn",
+    "erased": "erased",
 }
 
 
