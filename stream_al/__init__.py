@@ -4,6 +4,7 @@ A model answers every event at once and asks people for the few labels that teac
 come back later, and each is learned exactly once.
 """
 
+from stream_al.amendments import ListedLog
 from stream_al.desk_rules import DeskRules
 from stream_al.errors import (
     BrokerError,
@@ -20,7 +21,7 @@ from stream_al.labels import LabelDesk
 from stream_al.learner import ActiveLearner, Processed, Taught
 from stream_al.model import Model
 from stream_al.monitor import Accuracy, Calibration, ConfidentEnough
-from stream_al.records import DeadLetter, Event, Example, Label, Prediction, Query
+from stream_al.records import Amendment, DeadLetter, Event, Example, Label, Prediction, Query
 from stream_al.strategies import (
     AnyOf,
     Budgeted,
@@ -39,6 +40,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Accuracy",
     "ActiveLearner",
+    "Amendment",
     "AnyOf",
     "BrokerError",
     "Budgeted",
@@ -55,6 +57,7 @@ __all__ = [
     "Label",
     "LabelDesk",
     "LeastConfidence",
+    "ListedLog",
     "Margin",
     "Model",
     "ModelError",

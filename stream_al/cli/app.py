@@ -38,7 +38,8 @@ app = typer.Typer(
         "Start with [bold]stream-al demo[/bold]; then [bold]init[/bold] a configuration, [bold]run[/bold] it, "
         "and [bold]label[/bold] in another terminal. On Kafka, [bold]topics create[/bold] comes before "
         "[bold]run[/bold].\n\n"
-        "Exit codes: 0 fine; 1 verify or topics found something wrong; 2 wrong usage or configuration; "
+        "Exit codes: 0 fine; 1 verify or topics found something wrong, or an amendment would change nothing; "
+        "2 wrong usage or configuration; "
         "3 an input or a store cannot be used; 4 a store is in use or no broker answers, try again later."
     ),
 )
