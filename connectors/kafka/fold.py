@@ -94,6 +94,7 @@ class Fold:
         self.next = 0
         """The offset of the next record."""
         self._consumer: Any = None
+        self._reader: Any = None
 
     def attach(self, consumer: Any) -> None:
         """Read on with this consumer: of committed records, without a group."""
@@ -132,20 +133,25 @@ class Fold:
     def examples(self, start: int = 0) -> Iterator[LogRecord | None]:
         """Yield the records of the log folded so far, from a number on; for amendments."""
         version, offset = max(place for place in self._places if place[0] <= start)
-        consumer = self._open_consumer()
-        try:
-            consumer.assign([self._partition])
-            consumer.seek(self._partition, offset)
-            while (consumer.position(self._partition) or 0) < self.next:
-                for records in consumer.poll(100, _POLLED).values():
-                    for record in records:
-                        if record.offset >= self.next:
-                            return
-                        if version >= start:
-                            yield read_logged(record)
-                        version += 1
-        finally:
-            consumer.close()
+        if self._reader is None:
+            self._reader = self._open_consumer()
+            self._reader.assign([self._partition])
+        consumer = self._reader
+        consumer.seek(self._partition, offset)
+        while (consumer.position(self._partition) or 0) < self.next:
+            for records in consumer.poll(100, _POLLED).values():
+                for record in records:
+                    if record.offset >= self.next:
+                        return
+                    if version >= start:
+                        yield read_logged(record)
+                    version += 1
+
+    def close_reader(self) -> None:
+        """Close the consumer that amendments read the log with; it is opened again when needed."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
 
     def _fold(self, record: Any) -> None:
         model = self.model

@@ -266,6 +266,7 @@ class KafkaWorker:
 
     def close(self) -> None:
         """Leave the group and close the connections."""
+        self._fold.close_reader()
         if self._session is not None:
             self._session.close()
             self._session = None
