@@ -166,7 +166,8 @@ def annotate(folder: Path) -> None:
             seen += len(fresh)
             held += fresh
             rng.shuffle(held)
-            for event_id in held[: len(held) // 2 + 1]:
+            due, held = held[: len(held) // 2 + 1], held[len(held) // 2 + 1 :]
+            for event_id in due:
                 answer = json.dumps({"event_id": event_id, "label": truth[event_id], "annotator": "ann"})
                 answers.write(answer + "\n")
                 if rng.random() < 0.1:
@@ -179,7 +180,6 @@ def annotate(folder: Path) -> None:
                     answers.write(json.dumps(erasure) + "\n")
                 if rng.random() < 0.02:
                     answers.write(answer[:-4] + "\n")
-            held = held[len(held) // 2 + 1 :]
             time.sleep(0.01)
 
 
