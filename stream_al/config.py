@@ -196,6 +196,7 @@ class LabelsConfig(_Section):
     max_open: int = Field(10_000, ge=1)
     when_full: Literal["stop-asking", "withdraw-least"] = "stop-asking"
     remember: int = Field(100_000, ge=0)
+    corrections: Literal["amend", "dead-letter"] = "amend"
 
     _duration = field_validator("expire_after", mode="before")(_duration)
 
