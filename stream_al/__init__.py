@@ -28,8 +28,10 @@ from stream_al.strategies import (
     Decision,
     Entropy,
     LeastConfidence,
+    Limited,
     Margin,
     QueryStrategy,
+    Quota,
     Random,
 )
 from stream_al.uncertainty import Scores
@@ -55,6 +57,7 @@ __all__ = [
     "Label",
     "LabelDesk",
     "LeastConfidence",
+    "Limited",
     "Margin",
     "Model",
     "ModelError",
@@ -62,6 +65,7 @@ __all__ = [
     "Processed",
     "Query",
     "QueryStrategy",
+    "Quota",
     "Random",
     "RecordError",
     "Scores",

@@ -38,7 +38,7 @@ def build_learner(config: Config, name: str = "the configuration") -> ActiveLear
         raise ConfigError(f"{name}: [model] {error}") from None
     return ActiveLearner(
         model,
-        config.strategy.build(),
+        config.limits.around(config.strategy.build()),
         rules=desk_rules(config.labels),
         key=config.run.key,
         window=config.accuracy.window,

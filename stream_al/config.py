@@ -31,10 +31,13 @@ from stream_al.strategies import (
     ColdStart,
     Entropy,
     LeastConfidence,
+    Limited,
     Margin,
     QueryStrategy,
+    Quota,
     Random,
 )
+from stream_al.strategies.limits import RATES
 
 try:
     from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -157,6 +160,56 @@ class StrategyConfig(_Section):
         }
         kind = thresholds[self.name]
         return kind(explore=explore) if self.threshold is None else kind(self.threshold, explore)
+
+
+class QuotaConfig(_Section):
+    """One of ``[limits] quotas``: what one key, predicted class or value of a feature may use."""
+
+    by: str = Field(pattern=r"^(key|predicted|features\..+)$")
+    share: float = Field(gt=0.0, le=1.0)
+
+
+class LimitsConfig(_Section):
+    """``[limits]``: what is never exceeded, whatever the strategy wants."""
+
+    labels_per_hour: float | None = Field(None, gt=0.0, allow_inf_nan=False)
+    labels_per_day: float | None = Field(None, gt=0.0, allow_inf_nan=False)
+    labels_total: float | None = Field(None, gt=0.0, allow_inf_nan=False)
+    cost_per_label: float | None = Field(None, gt=0.0, allow_inf_nan=False)
+    spend_per_day: float | None = Field(None, gt=0.0, allow_inf_nan=False)
+    spend_total: float | None = Field(None, gt=0.0, allow_inf_nan=False)
+    burst: int = Field(20, ge=1)
+    answers_within: timedelta | None = None
+    quotas: tuple[QuotaConfig, ...] = Field((), max_length=32)
+
+    _duration = field_validator("answers_within", mode="before")(_duration)
+
+    @model_validator(mode="after")
+    def _meaningful(self) -> LimitsConfig:
+        if self.active():
+            self.around(Random())  # which says what is wrong
+        elif "burst" in self.model_fields_set - _defaults(self):
+            raise ValueError("burst: is what each limit saves up, and there is none; set labels_per_day, say")
+        return self
+
+    def active(self) -> bool:
+        """Tell whether anything is limited."""
+        return bool(self.model_fields_set - {"burst"} - _defaults(self))
+
+    def timed(self) -> str | None:
+        """Return the first key that needs the events' timestamps."""
+        keys = ("labels_per_hour", "labels_per_day", "spend_per_day", "answers_within")
+        return next((key for key in keys if getattr(self, key) is not None), None)
+
+    def around(self, strategy: QueryStrategy) -> QueryStrategy:
+        """Return a strategy within the limits."""
+        if not self.active():
+            return strategy
+        return Limited(
+            strategy,
+            **{name: getattr(self, name) for name in (*RATES, "cost_per_label", "burst", "answers_within")},
+            quotas=tuple(Quota(quota.by, quota.share) for quota in self.quotas),
+        )
 
 
 class AccuracyConfig(_Section):
@@ -366,6 +419,7 @@ class Config(BaseSettings):
 
     model: ModelConfig = ModelConfig()
     strategy: StrategyConfig = StrategyConfig()
+    limits: LimitsConfig = LimitsConfig()
     accuracy: AccuracyConfig = AccuracyConfig()
     events: EventsConfig = EventsConfig()
     labels: LabelsConfig = LabelsConfig()
@@ -388,10 +442,13 @@ class Config(BaseSettings):
     def pipeline(self) -> dict[str, Any]:
         """Return what decides the results: a store keeps it, and refuses to go on with another."""
         strategy = {"name", "cold_start", *self.strategy.used()}
+        # Left out when there are none, so that a store made before there were limits is still the same pipeline's.
+        limits = self.limits.model_dump(mode="json", exclude_none=True) if self.limits.active() else {}
         return {
             "model": self.model.model_dump(mode="json", exclude={"checkpoint_every"}, exclude_none=True),
             "strategy": self.strategy.model_dump(mode="json", include=strategy, exclude_none=True),
             "accuracy": self.accuracy.model_dump(mode="json"),
+            **({"limits": limits} if limits else {}),
             "labels": self.labels.model_dump(mode="json", include=set(RULES), exclude_none=True),
             "run": {"key": self.run.key},
         }
@@ -412,6 +469,7 @@ def stored_config(pipeline: dict[str, Any], name: str) -> Config:
         return Config.model_construct(
             model=ModelConfig(**pipeline["model"]),
             strategy=StrategyConfig(**pipeline["strategy"]),
+            limits=LimitsConfig(**pipeline.get("limits", {})),
             accuracy=AccuracyConfig(**pipeline["accuracy"]),
             labels=LabelsConfig(**pipeline["labels"]),
             run=RunConfig(**pipeline["run"]),

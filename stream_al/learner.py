@@ -17,9 +17,10 @@ from stream_al.labels import LabelDesk, QueryState, Settled
 from stream_al.model import Model
 from stream_al.monitor.accuracy import WINDOW, Accuracy
 from stream_al.monitor.calibration import FINE
-from stream_al.monitor.enough import ConfidentEnough
+from stream_al.monitor.enough import enough_of
 from stream_al.records import ClassLabel, Event, Example, Label, Prediction, Query, class_text
-from stream_al.strategies import ColdStart, Decision, QueryStrategy, State
+from stream_al.strategies import ColdStart, Decision, Limited, QueryStrategy, State
+from stream_al.strategies.limits import HELD_BACK
 from stream_al.uncertainty import Scores
 
 _MAGIC: Final = b"stream_al learner 1\n"
@@ -115,7 +116,7 @@ class ActiveLearner:
         self.accuracy = None if window is None else Accuracy(window)
         """How accurate the answers are; see `stream_al.monitor`."""
         self.calibrated = calibrated
-        if self.accuracy is None and (calibrated or isinstance(self.strategy, ConfidentEnough)):
+        if self.accuracy is None and (calibrated or enough_of(self.strategy) is not None):
             what = "calibrated" if calibrated else "ConfidentEnough"
             raise ValueError(f"window = None: {what} needs the accuracy watched; give a number of events")
         self.desk = LabelDesk(rules, keep_changes=False, on_close=self._closed)
@@ -177,6 +178,7 @@ class ActiveLearner:
             scored = self.model.score_all([row.features for row in rows])
             drawn = self._draw.all([row.id for row in rows])  # type: ignore[misc]  # a validated row has the text
         desk, decide = self.desk, self._decide_calibrated if self.calibrated else self.strategy.decide
+        limits = self.strategy if isinstance(self.strategy, Limited) else None
         blocks, expires = desk.blocks, desk.expires
         predictions: list[PredictionRow] = []
         incidents: list[Incident] = []
@@ -192,11 +194,16 @@ class ActiveLearner:
                 failed += 1
                 continue
             settled = desk.advance(first + len(predictions), row.timestamp) if expires else None
-            decision, after = decide(scores, state, draw)
+            if limits is None:
+                decision, after = decide(scores, state, draw)
+            else:
+                decision, after = self._decide_limited(limits, row, scores, state, draw)
             ask, propensity, reason = decision.ask, decision.propensity, decision.reason
             blocked = blocks(row.id, decision.utility)  # type: ignore[arg-type]
             if blocked is None:
                 state = after
+                if limits is not None and reason in HELD_BACK:
+                    blocked = reason
             else:  # not offered to the strategy: whatever it said, this event could not have been asked about
                 ask, propensity, reason = False, 0.0, blocked
             confidence = scores.confidence
@@ -236,6 +243,13 @@ class ActiveLearner:
         if watch is not None:
             watch.expected = expected
         return predictions, incidents
+
+    def _decide_limited(
+        self, limits: Limited, row: EventRow, scores: Scores, state: State, draw: float
+    ) -> tuple[Decision, State]:
+        if self.calibrated and self.accuracy is not None:
+            scores = self.accuracy.calibration.rescaled(scores)
+        return limits.decide_about(row, scores, state, draw, self.desk.oldest)
 
     def _decide_calibrated(self, scores: Scores, state: State, draw: float) -> tuple[Decision, State]:
         assert self.accuracy is not None
@@ -298,8 +312,9 @@ class ActiveLearner:
                     s._replace(outcome="refused", detail=refused) if s.outcome == "example" else s
                     for s in settled_all
                 ]
-        if self.accuracy is not None and isinstance(self.strategy, ConfidentEnough):
-            self.state = self.strategy.review(self.state, self.accuracy, self.events)
+        enough = enough_of(self.strategy)
+        if self.accuracy is not None and enough is not None:
+            self.state = enough.review(self.state, self.accuracy, self.events)
         mine = next(s for s in settled_all if s.number == number)
         return Taught(mine.outcome, mine.detail, example, settled_all)
 

@@ -131,7 +131,7 @@ def test_the_suite_accepts_a_third_partys_strategy() -> None:
         ("lies", "ask exactly when draw < propensity"),
         ("depends on the draw", "does not depend on the draw"),
         ("no reason", "it is 'none' exactly when nothing is asked"),
-        ("own reason", "give one of cold-start, drift, explore"),
+        ("own reason", "give one of cold-start, cost-limit, drift, explore"),
         ("nan utility", "return a finite number"),
         ("nan threshold", "give a finite number, or None"),
         ("too probable", "it is a probability"),

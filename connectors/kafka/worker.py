@@ -63,6 +63,11 @@ class KafkaWorker:
                 raise ConfigError(
                     f"{name}: [strategy] {key}: the accuracy is not watched on Kafka yet; leave it out, or run on a store"
                 )
+        if config.limits.answers_within is not None:
+            raise ConfigError(
+                f"{name}: [limits] answers_within: who scores does not know the open queries on Kafka; leave it out, and "
+                "set [labels] max_open"
+            )
         self._config, self._kafka, self._name, self._tell = config, config.kafka, name, tell
         learner = build_learner(config, name)
         self.model = learner.model

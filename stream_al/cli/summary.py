@@ -10,6 +10,7 @@ from rich.table import Table
 from stream_al.cli.accuracy import accuracy_summary, show_accuracy
 from stream_al.labels import OUTCOMES
 from stream_al.ports import Progress
+from stream_al.strategies.limits import HELD_BACK
 
 
 def summary(progress: Progress, open_queries: int, target: float | None = None) -> dict[str, Any]:
@@ -48,7 +49,11 @@ def show(found: dict[str, Any], console: Console) -> None:
     share = f"{found['asked_share']:.2%} of the events: {_parts(found['asked_by_reason'])}"
     table.add_row("asked", f"{found['asked']:,}", share if found["asked"] else "")
     if found["blocked_by_reason"]:
-        told = {"already-asked": "their id has a query", "queue-full": "max_open queries were open"}
+        told = {
+            "already-asked": "their id has a query",
+            "queue-full": "max_open queries were open",
+            **HELD_BACK,
+        }
         why = ", ".join(f"{count:,} {told[name]}" for name, count in found["blocked_by_reason"].items())
         table.add_row("not askable", f"{sum(found['blocked_by_reason'].values()):,}", why)
     table.add_row("open", f"{found['open']:,}", "queries waiting for people")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from stream_al.monitor.accuracy import Accuracy
-from stream_al.strategies import Decision, QueryStrategy, State
+from stream_al.strategies import Decision, Limited, QueryStrategy, State
 from stream_al.uncertainty import Scores
 
 
@@ -87,3 +87,10 @@ class ConfidentEnough(QueryStrategy):
     def slack(self) -> float:
         """Return the slack of ``then``."""
         return self.then.slack()
+
+
+def enough_of(strategy: QueryStrategy) -> ConfidentEnough | None:
+    """Return the rule that tells when it is enough, if a strategy has one; limits may be around it."""
+    # The state of `Limited` begins with that of what it limits, so `review` can be given either.
+    inner = strategy.then if isinstance(strategy, Limited) else strategy
+    return inner if isinstance(inner, ConfidentEnough) else None

@@ -3,6 +3,8 @@
 from stream_al.strategies.base import Decision, QueryStrategy, State
 from stream_al.strategies.budgeted import Budgeted
 from stream_al.strategies.cold_start import ColdStart
+from stream_al.strategies.limits import Limited
+from stream_al.strategies.quotas import Quota
 from stream_al.strategies.random import Random
 from stream_al.strategies.threshold import AnyOf, Entropy, LeastConfidence, Margin
 
@@ -13,8 +15,10 @@ __all__ = [
     "Decision",
     "Entropy",
     "LeastConfidence",
+    "Limited",
     "Margin",
     "QueryStrategy",
+    "Quota",
     "Random",
     "State",
 ]
