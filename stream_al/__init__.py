@@ -19,7 +19,7 @@ from stream_al.errors import (
 from stream_al.labels import LabelDesk
 from stream_al.learner import ActiveLearner, Processed, Taught
 from stream_al.model import Model
-from stream_al.monitor import Accuracy, Calibration, ConfidentEnough
+from stream_al.monitor import Accuracy, Calibration, ConfidentEnough, Drift, DriftRules
 from stream_al.records import DeadLetter, Event, Example, Label, Prediction, Query
 from stream_al.strategies import (
     AnyOf,
@@ -33,6 +33,7 @@ from stream_al.strategies import (
     QueryStrategy,
     Quota,
     Random,
+    Reserve,
 )
 from stream_al.uncertainty import Scores
 
@@ -51,6 +52,8 @@ __all__ = [
     "DeadLetter",
     "Decision",
     "DeskRules",
+    "Drift",
+    "DriftRules",
     "Entropy",
     "Event",
     "Example",
@@ -68,6 +71,7 @@ __all__ = [
     "Quota",
     "Random",
     "RecordError",
+    "Reserve",
     "Scores",
     "SnapshotError",
     "SourceError",

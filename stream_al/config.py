@@ -23,7 +23,7 @@ from pydantic import (
 
 from stream_al.desk_rules import DeskRules
 from stream_al.errors import ConfigError
-from stream_al.monitor import ConfidentEnough
+from stream_al.monitor import ConfidentEnough, DriftRules
 from stream_al.monitor.accuracy import WINDOW
 from stream_al.strategies import (
     AnyOf,
@@ -36,6 +36,7 @@ from stream_al.strategies import (
     QueryStrategy,
     Quota,
     Random,
+    Reserve,
 )
 from stream_al.strategies.limits import RATES
 
@@ -210,6 +211,38 @@ class LimitsConfig(_Section):
             **{name: getattr(self, name) for name in (*RATES, "cost_per_label", "burst", "answers_within")},
             quotas=tuple(Quota(quota.by, quota.share) for quota in self.quotas),
         )
+
+
+class DriftConfig(_Section):
+    """``[drift]``: what is watched for changes, and what is kept for then."""
+
+    watch: tuple[str, ...] = ()
+    detector: str = "ADWIN"
+    args: dict[str, Any] = {}
+    reserve: float | None = Field(None, gt=0.0, lt=1.0)
+    share: float = Field(0.2, gt=0.0, le=1.0)
+    events: int = Field(500, ge=1)
+    size: int = Field(100, ge=1)
+
+    @model_validator(mode="after")
+    def _meaningful(self) -> DriftConfig:
+        if self.watch:
+            self.rules()  # which says what is wrong
+        elif self.model_fields_set - _defaults(self):
+            raise ValueError('watch: nothing is watched; set it to ["error"], say')
+        return self
+
+    def rules(self) -> DriftRules | None:
+        """Return what is watched."""
+        return DriftRules(self.detector, self.args, self.watch) if self.watch else None
+
+    def around(self, strategy: StrategyConfig) -> QueryStrategy:
+        """Return a strategy, with a part of its budget in reserve if there is to be one."""
+        if self.reserve is None:
+            return strategy.build()
+        kept = strategy.budget * self.reserve
+        then = strategy.model_copy(update={"budget": strategy.budget - kept}).build()
+        return Reserve(then, kept, self.share, self.events, self.size)
 
 
 class AccuracyConfig(_Section):
@@ -420,6 +453,7 @@ class Config(BaseSettings):
     model: ModelConfig = ModelConfig()
     strategy: StrategyConfig = StrategyConfig()
     limits: LimitsConfig = LimitsConfig()
+    drift: DriftConfig = DriftConfig()
     accuracy: AccuracyConfig = AccuracyConfig()
     events: EventsConfig = EventsConfig()
     labels: LabelsConfig = LabelsConfig()
@@ -439,16 +473,36 @@ class Config(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings
 
+    @model_validator(mode="after")
+    def _reserve_of_a_budget(self) -> Config:
+        if self.drift.reserve is None:
+            return self
+        if "budget" not in self.strategy.used():
+            raise ValueError(f"[drift] reserve: is of a budget, and {self.strategy.name!r} has none")
+        left = self.strategy.budget * (1.0 - self.drift.reserve)
+        if (self.strategy.explore or 0.0) > left:
+            raise ValueError(f"[drift] reserve: leaves {left:.3g} of the budget, less than explore")
+        return self
+
+    def query_strategy(self) -> QueryStrategy:
+        """Return the strategy, with its reserve and within its limits."""
+        return self.limits.around(self.drift.around(self.strategy))
+
     def pipeline(self) -> dict[str, Any]:
         """Return what decides the results: a store keeps it, and refuses to go on with another."""
         strategy = {"name", "cold_start", *self.strategy.used()}
-        # Left out when there are none, so that a store made before there were limits is still the same pipeline's.
-        limits = self.limits.model_dump(mode="json", exclude_none=True) if self.limits.active() else {}
+        # Left out when there are none, so that a store made before there were any is still the same pipeline's.
+        used = {"limits": self.limits.active(), "drift": bool(self.drift.watch)}
+        also = {
+            name: getattr(self, name).model_dump(mode="json", exclude_none=True)
+            for name, is_used in used.items()
+            if is_used
+        }
         return {
             "model": self.model.model_dump(mode="json", exclude={"checkpoint_every"}, exclude_none=True),
             "strategy": self.strategy.model_dump(mode="json", include=strategy, exclude_none=True),
             "accuracy": self.accuracy.model_dump(mode="json"),
-            **({"limits": limits} if limits else {}),
+            **also,
             "labels": self.labels.model_dump(mode="json", include=set(RULES), exclude_none=True),
             "run": {"key": self.run.key},
         }
@@ -470,6 +524,7 @@ def stored_config(pipeline: dict[str, Any], name: str) -> Config:
             model=ModelConfig(**pipeline["model"]),
             strategy=StrategyConfig(**pipeline["strategy"]),
             limits=LimitsConfig(**pipeline.get("limits", {})),
+            drift=DriftConfig(**pipeline.get("drift", {})),
             accuracy=AccuracyConfig(**pipeline["accuracy"]),
             labels=LabelsConfig(**pipeline["labels"]),
             run=RunConfig(**pipeline["run"]),

@@ -17,6 +17,7 @@ from stream_al.labels import LabelDesk, QueryState, Settled
 from stream_al.model import Model
 from stream_al.monitor.accuracy import WINDOW, Accuracy
 from stream_al.monitor.calibration import FINE
+from stream_al.monitor.drift import Drift, DriftRules
 from stream_al.monitor.enough import enough_of
 from stream_al.records import ClassLabel, Event, Example, Label, Prediction, Query, class_text
 from stream_al.strategies import ColdStart, Decision, Limited, QueryStrategy, State
@@ -87,6 +88,8 @@ class ActiveLearner:
     calibrated
         Whether the strategy sees calibrated probabilities (`stream_al.monitor.Calibration`), so that "confidence below
         0.7" means that less than 70 % of such answers are right. Predictions show what the model said.
+    drift
+        What to watch for changes of the stream (`stream_al.monitor.Drift`); None watches nothing.
 
     Examples
     --------
@@ -110,11 +113,14 @@ class ActiveLearner:
         key: str = "stream_al",
         window: int | None = WINDOW,
         calibrated: bool = False,
+        drift: DriftRules | None = None,
     ) -> None:
         self.model = model if isinstance(model, Model) else Model(model)
         self.strategy = strategy or ColdStart()
         self.accuracy = None if window is None else Accuracy(window)
         """How accurate the answers are; see `stream_al.monitor`."""
+        self.drift = None if drift is None else Drift(drift)
+        """Whether the stream changes; see `stream_al.monitor`."""
         self.calibrated = calibrated
         if self.accuracy is None and (calibrated or enough_of(self.strategy) is not None):
             what = "calibrated" if calibrated else "ConfidentEnough"
@@ -182,7 +188,7 @@ class ActiveLearner:
         blocks, expires = desk.blocks, desk.expires
         predictions: list[PredictionRow] = []
         incidents: list[Incident] = []
-        watch = self.accuracy
+        watch, drift = self.accuracy, self.drift
         # What `Accuracy.pass_by` does, spelled out, as this is on the path of every event.
         expected, least = (0.0, 0.0) if watch is None else (watch.expected, watch.least)
         by_step, steps = [] if watch is None else watch.calibration.expected_errors, FINE
@@ -207,6 +213,8 @@ class ActiveLearner:
             else:  # not offered to the strategy: whatever it said, this event could not have been asked about
                 ask, propensity, reason = False, 0.0, blocked
             confidence = scores.confidence
+            if drift is not None and drift.passed(first + len(predictions), confidence, row.features):
+                state = self._alarmed(state)
             if watch is not None:
                 wrong = by_step[int(confidence * steps)]
                 if propensity < least:
@@ -243,6 +251,12 @@ class ActiveLearner:
         if watch is not None:
             watch.expected = expected
         return predictions, incidents
+
+    def _alarmed(self, state: State) -> State:
+        """Return the strategy's state after an alarm."""
+        if self.accuracy is not None and enough_of(self.strategy) is not None:
+            self.accuracy.begin_anew()
+        return self.strategy.alarmed(state)
 
     def _decide_limited(
         self, limits: Limited, row: EventRow, scores: Scores, state: State, draw: float
@@ -306,6 +320,7 @@ class ActiveLearner:
                 return Taught(error.reason, error.detail, None, [settled])
         settled_all, example = self.desk.submit(number, label, position, self.model.version)
         if example is not None:
+            self._watch_error(example)
             refused = self.model.learn(example)
             if refused is not None:
                 settled_all = [
@@ -317,6 +332,18 @@ class ActiveLearner:
             self.state = enough.review(self.state, self.accuracy, self.events)
         mine = next(s for s in settled_all if s.number == number)
         return Taught(mine.outcome, mine.detail, example, settled_all)
+
+    def _watch_error(self, example: Example) -> None:
+        """Test, then train: see whether the model would be wrong about an example that it is about to learn."""
+        if self.drift is None:
+            return
+        (scores,) = self.model.score_all([example.features])
+        if isinstance(scores, Scores) and scores.label is not None:
+            wrong = class_text(scores.label) != class_text(
+                example.label
+            )  # of one type, as a pipeline has one
+            if self.drift.learned(self.events, wrong):
+                self.state = self._alarmed(self.state)
 
     def _closed(self, event_id: str, answer: ClassLabel | None) -> None:
         if self.accuracy is not None:
@@ -333,17 +360,25 @@ class ActiveLearner:
         queries: Iterable[QueryState],
         clock: str | None,
         accuracy: str | None,
+        drift: str | None = None,
     ) -> None:
         """Take over everything but the model, as a store kept it."""
         self.state, self.events, self.labels = state, events, labels
         self.desk.load(queries, clock)
         self.accuracy = self._watching(accuracy)
+        self.drift = self._detecting(drift)
 
     def _watching(self, accuracy: str | None) -> Accuracy | None:
         """Return the watch on accuracy as it was kept, if this learner has one."""
         if self.accuracy is None:
             return None
         return Accuracy(self.accuracy.window, self.events) if accuracy is None else Accuracy.load(accuracy)
+
+    def _detecting(self, drift: str | None) -> Drift | None:
+        """Return the drift detectors as they were kept, if this learner has any."""
+        if self.drift is None:
+            return None
+        return Drift(self.drift.rules) if drift is None else Drift.load(self.drift.rules, drift)
 
     def snapshot(self) -> bytes:
         """Return everything that is needed to go on elsewhere, exactly as here."""
@@ -354,6 +389,7 @@ class ActiveLearner:
             "clock": self.desk.clock,
             "queries": list(self.desk.dump()),
             "accuracy": None if self.accuracy is None else self.accuracy.dump(),
+            "drift": None if self.drift is None else self.drift.dump(),
         }
         return _MAGIC + json.dumps(head).encode() + b"\n" + self.model.dump()
 
@@ -376,8 +412,9 @@ class ActiveLearner:
             state, events, labels = tuple(head["state"]), int(head["events"]), int(head["labels"])
             desk.load([QueryState(*row) for row in head["queries"]], head["clock"])
             accuracy = self._watching(head["accuracy"])
+            drift = self._detecting(head.get("drift"))
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise SnapshotError(f"the snapshot of the learner is corrupt: {error}") from None
         self.model.load(parts[2])  # the last that can fail
         self.desk, self.state, self.events, self.labels = desk, state, events, labels
-        self.accuracy = accuracy
+        self.accuracy, self.drift = accuracy, drift

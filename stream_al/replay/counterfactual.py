@@ -27,7 +27,7 @@ from stream_al.replay.contenders import ALL, Contender
 from stream_al.replay.rerun import reproduce, run_otherwise
 from stream_al.replay.share import Bools, Figure, Floats, Sample, weighted_share
 from stream_al.stand_ins import AskedElsewhere, KnownScores
-from stream_al.strategies import ColdStart, Limited, QueryStrategy
+from stream_al.strategies import ColdStart, Limited, QueryStrategy, Reserve
 from stream_al.strategies.limits import HELD_BACK
 from stream_al.uncertainty import Scores
 
@@ -213,7 +213,9 @@ class Evidence:
         then = strategy.then if isinstance(strategy, ColdStart) else strategy
         recorded = self.recording.make_learner().strategy
         limits = recorded if isinstance(recorded, Limited) else None
-        inner = recorded if limits is None else limits.then
+        inner = recorded
+        while isinstance(inner, Limited | Reserve):
+            inner = inner.then
         then = replace(inner, then=then) if isinstance(inner, ColdStart) else then
         return then if limits is None else replace(limits, then=then)
 

@@ -6,6 +6,7 @@ from stream_al.strategies.cold_start import ColdStart
 from stream_al.strategies.limits import Limited
 from stream_al.strategies.quotas import Quota
 from stream_al.strategies.random import Random
+from stream_al.strategies.reserve import Reserve
 from stream_al.strategies.threshold import AnyOf, Entropy, LeastConfidence, Margin
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "QueryStrategy",
     "Quota",
     "Random",
+    "Reserve",
     "State",
 ]

@@ -265,6 +265,10 @@ class Limited(QueryStrategy):
         """Charge the query to ``then``."""
         return (*self.then.charge(state[: self._inner]), *state[self._inner :])
 
+    def alarmed(self, state: State) -> State:
+        """Tell ``then``."""
+        return (*self.then.alarmed(state[: self._inner]), *state[self._inner :])
+
     def divided(self, parts: int) -> QueryStrategy:
         """Divide every rate and total, and what is saved. Parts of a total are whole labels, rounded down."""
 
