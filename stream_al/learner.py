@@ -342,7 +342,7 @@ class ActiveLearner:
             wrong = class_text(scores.label) != class_text(
                 example.label
             )  # of one type, as a pipeline has one
-            if self.drift.learned(self.events, wrong):
+            if self.drift.learned(self.events, wrong, scores.confidence):
                 self.state = self._alarmed(self.state)
 
     def _closed(self, event_id: str, answer: ClassLabel | None) -> None:

@@ -18,6 +18,7 @@ from stream_al.errors import SnapshotError
 from stream_al.snapshot import dump_estimator, globals_of, load_estimator
 
 FEATURE: Final = "features."
+_WATCHED: Final = "error, surprise, confidence, features.NAME"
 SHOWN: Final = 20
 """Alarms that are kept to be looked at."""
 _LATELY: Final = 1.0 / 50.0
@@ -38,8 +39,9 @@ class DriftRules:
     args
         Its arguments. What is random is seeded with 1 unless told.
     watch
-        ``"error"`` (whether the model was wrong about an example just before it learned it), ``"confidence"`` (of every
-        answer), ``"features.NAME"`` (a number that events have).
+        ``"error"`` (whether the model was wrong about an example just before it learned it), ``"surprise"`` (the same,
+        less how probable the model itself thought that), ``"confidence"`` (of every answer), ``"features.NAME"`` (a
+        number that events have).
 
     Examples
     --------
@@ -54,10 +56,13 @@ class DriftRules:
     def __post_init__(self) -> None:
         object.__setattr__(self, "watch", tuple(self.watch))
         if not self.watch:
-            raise ValueError("watch: give one or more of error, confidence, features.NAME")
+            raise ValueError(f"watch: give one or more of {_WATCHED}")
         for what in self.watch:
-            if what not in ("error", "confidence") and not what.removeprefix(FEATURE) != what != FEATURE:
-                raise ValueError(f"watch: {what!r}: must be one of error, confidence, features.NAME")
+            if (
+                what not in ("error", "surprise", "confidence")
+                and not what.removeprefix(FEATURE) != what != FEATURE
+            ):
+                raise ValueError(f"watch: {what!r}: must be one of {_WATCHED}")
         if len({*self.watch}) < len(self.watch):
             raise ValueError("watch: names something twice")
         if isinstance(self.make(), BinaryDriftDetector) and self.watch != ("error",):
@@ -103,7 +108,11 @@ class Alarm(msgspec.Struct, frozen=True):
         >>> Alarm(1200, "error", 0.1, 0.32).text()
         'event 1,200: the error at the labels went from 0.1 to 0.32'
         """
-        named = {"error": "the error at the labels", "confidence": "the confidence"}
+        named = {
+            "error": "the error at the labels",
+            "surprise": "the error at the labels beyond what was expected",
+            "confidence": "the confidence",
+        }
         what = named.get(self.what, f"the feature {self.what.removeprefix(FEATURE)!r}")
         return f"event {self.event:,}: {what} went from {self.before:.3g} to {self.after:.3g}"
 
@@ -111,7 +120,7 @@ class Alarm(msgspec.Struct, frozen=True):
 class Drift:
     """Watches a pipeline for changes. No clock: a function of what it was told, in order.
 
-    Every change of a feature is an alarm; of the error only a rise, and of the confidence only a fall, as a
+    Every change of a feature is an alarm; of the error and the surprise only a rise, and of the confidence only a fall, as a
     model that learns gets better and surer all the time.
 
     Parameters
@@ -123,7 +132,8 @@ class Drift:
     def __init__(self, rules: DriftRules) -> None:
         self.rules = rules
         self._watched = {what: _Watched(rules.make()) for what in rules.watch}
-        self._error, self._confidence = self._watched.get("error"), self._watched.get("confidence")
+        self._error, self._surprise = self._watched.get("error"), self._watched.get("surprise")
+        self._confidence = self._watched.get("confidence")
         self._features = [
             (what.removeprefix(FEATURE), watched)
             for what, watched in self._watched.items()
@@ -138,12 +148,18 @@ class Drift:
         """Return how many alarms there were."""
         return sum(self.counts.values())
 
-    def learned(self, event: int, wrong: bool) -> bool:
-        """Hear of an example before it is learned: whether the model was wrong about it; return whether that is an alarm."""
-        watched = self._error
-        if watched is None or not watched.changed(float(wrong)):
-            return False
-        return watched.lately > watched.before and self._alarm(event, "error", watched)
+    def learned(self, event: int, wrong: bool, confidence: float) -> bool:
+        """Hear of an example before it is learned: the model's answer to it; return whether that is an alarm."""
+        alarm = False
+        surprise = wrong - (1.0 - confidence)
+        # Detectors assume values from 0 to 1; a surprise is from -1 to 1.
+        for what, watched, value, shown in (
+            ("error", self._error, float(wrong), float(wrong)),
+            ("surprise", self._surprise, (surprise + 1.0) / 2.0, surprise),
+        ):
+            if watched is not None and watched.changed(value, shown) and watched.lately > watched.before:
+                alarm = self._alarm(event, what, watched)
+        return alarm
 
     def passed(self, event: int, confidence: float, features: Mapping[str, Any]) -> bool:
         """Hear of an answered event; return whether that is an alarm."""

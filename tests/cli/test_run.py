@@ -338,6 +338,29 @@ def test_what_limits_held_back_is_said_and_verified(tmp_path: Path) -> None:
     stream_al("verify", "pipeline.db", folder=tmp_path)
 
 
+def test_alarms_are_said_kept_shown_and_verified(tmp_path: Path) -> None:
+    events = rows(900)
+    for number, row in enumerate(events):
+        row.features["x"] += 5.0 * (number >= 600)
+    write_jsonl(tmp_path / "events.jsonl", events)
+    path = configured(tmp_path, events='label_column = "label"', labels='source = "simulated"\ndelay = 5')
+    path.write_text(path.read_text() + '[drift]\nwatch = ["error", "features.x"]\nreserve = 0.25\n')
+    done = stream_al("run", "pipeline.toml", "--quiet", folder=tmp_path)
+    assert "drift: event 6" in done.stderr
+    assert "the feature 'x' went from" in done.stderr
+    status = json.loads(stream_al("status", "pipeline.db", "--json", folder=tmp_path).stdout)
+    assert status["drift"]["alarms"] == status["drift"]["by"]["features.x"] == 1
+    (alarm,) = status["drift"]["recent"]
+    assert 600 < alarm["event"] < 700
+    assert status["asked_by_reason"]["drift"] > 5
+    shown = stream_al("status", "pipeline.db", folder=tmp_path).stdout
+    assert "drift alarms since the start: 1 (1 features.x)" in shown
+    assert alarm["text"] in shown
+    stream_al("verify", "pipeline.db", folder=tmp_path)
+    again = stream_al("run", "pipeline.toml", "--quiet", folder=tmp_path)
+    assert "drift: event" not in again.stderr, "it was said already"
+
+
 @pytest.mark.slow
 def test_status_estimates_the_accuracy_and_says_whether_it_is_enough(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "events.jsonl", rows(4000))

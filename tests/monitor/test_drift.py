@@ -110,7 +110,7 @@ def test_every_detector_notices_a_rise_of_the_error_and_goes_on_after_a_dump(
     for number in range(1200):
         wrong = rng.random() < (0.1 if number < 600 else 0.6)
         other = Drift.load(rules, other.dump())
-        assert one.learned(number, wrong) == other.learned(number, wrong)
+        assert one.learned(number, wrong, 0.9) == other.learned(number, wrong, 0.9)
     assert one.dump() == other.dump()
     assert list(one.recent) == list(other.recent)
     assert one.recent
@@ -121,7 +121,7 @@ def test_an_error_that_falls_and_a_confidence_that_rises_are_no_alarm() -> None:
     drift, rng = Drift(DriftRules(watch=("error", "confidence"))), random.Random(1)
     for number in range(4000):
         better = number >= 2000
-        assert not drift.learned(number, rng.random() < (0.1 if better else 0.5))
+        assert not drift.learned(number, rng.random() < (0.1 if better else 0.5), 0.8)
         assert not drift.passed(number, min(1.0, (0.9 if better else 0.6) + 0.05 * rng.random()), {})
     told = [drift.passed(4000 + number, 0.6, {}) for number in range(500)]
     assert told.count(True) == 1
@@ -149,6 +149,27 @@ def test_values_that_are_missing_or_all_the_same_are_passed_over() -> None:
     for number in range(600):
         assert not drift.passed(number, float("nan"), {"0": 3.0} if number % 2 else {})
     assert Drift.load(ALL, drift.dump()).dump() == drift.dump()
+
+
+SURPRISED = DriftRules("PageHinkley", {"threshold": 4.0, "delta": 0.02, "mode": "up"}, ("surprise",))
+
+
+def turned(count: int, turns_at: int | None, seed: int) -> Iterator[LabelledRow]:
+    """SEA, where from an event on every label is the other one."""
+    for number, row in enumerate(sea(count, None, seed)):
+        if turns_at is not None and number >= turns_at:
+            row.truth = "in" if row.truth == "out" else "out"
+        yield row
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_few_labels_that_were_asked_for_in_doubt_surprise_a_model_whose_world_turned(seed: int) -> None:
+    for turns_at in (3000, None):
+        learner = learner_of(ColdStart(Budgeted(0.1)), SURPRISED)
+        play(learner, turned(5000, turns_at, seed))
+        assert learner.drift is not None
+        alarms = [alarm.event for alarm in learner.drift.recent]
+        assert (alarms and 3000 < alarms[0] < 3600) if turns_at else not alarms
 
 
 # ── what an alarm does ───────────────────────────────────────────────────────────────────────────
@@ -214,7 +235,7 @@ def test_an_alarm_reopens_what_was_confident_enough() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("watch = ['eror']", "watch: 'eror': must be one of error, confidence, features.NAME"),
+        ("watch = ['eror']", "watch: 'eror': must be one of error, surprise, confidence, features.NAME"),
         ("watch = ['features.']", "watch: 'features.': must be one of"),
         ("watch = ['error', 'error']", "watch: names something twice"),
         (
