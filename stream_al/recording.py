@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from stream_al.codec import EventRow, PredictionRow
 from stream_al.learner import ActiveLearner
+from stream_al.monitor.accuracy import WINDOW, Accuracy
 from stream_al.records import ClassLabel, Example
 
 
@@ -55,6 +56,8 @@ class Recording:
         The partition of each event.
     withdrawn
         The ids whose query was taken back before people could answer.
+    unanswered
+        The ids whose query was closed without an answer: those, and the expired, disputed and given up.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Recording:
     partitions: int | None = None
     parts: Sequence[int] = ()
     withdrawn: frozenset[str] = frozenset()
+    unanswered: frozenset[str] = frozenset()
 
     @cached_property
     def _versions(self) -> list[int]:
@@ -92,12 +96,39 @@ class Recording:
     @cached_property
     def agreed(self) -> Mapping[int, ClassLabel]:
         """The class that people agreed on, by the place of the event in ``events``; of the examples in the log."""
+        return {place: label for _, place, label in self._answers}
+
+    @cached_property
+    def _answers(self) -> list[tuple[int, int, ClassLabel]]:
+        """Of each example of an event that was asked about: its number, the event's place, and the class."""
         asked: dict[str, deque[int]] = defaultdict(deque)
         for place, prediction in enumerate(self.predictions):
             if prediction.queried:
                 asked[prediction.event_id].append(place)
-        return {
-            asked[example.event_id].popleft(): example.label
-            for example in self.examples
+        return [
+            (number, asked[example.event_id].popleft(), example.label)
+            for number, example in enumerate(self.examples)
             if example is not None and asked[example.event_id]
-        }
+        ]
+
+    def accuracy(self) -> Accuracy:
+        """Return what is known of the accuracy of these answers, as if it had been watched all the time.
+
+        In the order of the events above an answer's calibration rests on examples learned before it only, and its draw
+        is its own; so the intervals of `stream_al.monitor` hold, however many workers answered.
+        """
+        watching = self.make_learner().accuracy
+        watch = Accuracy(WINDOW if watching is None else watching.window)
+        answers = deque(
+            (self.learned_at(number), str(place), label) for number, place, label in self._answers
+        )
+        for place, row in enumerate(self.predictions):
+            while answers and answers[0][0] <= place:
+                watch.settle(*answers.popleft()[1:])
+            name = str(place) if row.queried else None  # an id may have been asked about twice
+            watch.pass_by(place, row.label, row.confidence, row.propensity, name)
+            if name and place not in self.agreed and row.event_id in self.unanswered:
+                watch.settle(name, None)
+        for _, name, label in answers:
+            watch.settle(name, label)
+        return watch

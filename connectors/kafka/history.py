@@ -41,6 +41,7 @@ class History:
                 f"{name}: [kafka] predictions = {config.kafka.predictions!r}: there is nothing to compare decisions "
                 "with; only pipelines that publish all predictions can be verified, or run again"
             )
+        self.config, self.name = config, name
         self._kafka: KafkaConfig = config.kafka
         self.topics, _ = look_up(config, name)
         with client.admin(self._kafka) as admin:
@@ -130,3 +131,8 @@ def by_header(name: str, records: Iterable[Any]) -> dict[str, list[Any]]:
     for record in records:
         found[header(record, name) or f"(without {name})"].append(record)
     return found
+
+
+def newest(records: Iterable[Any]) -> dict[str, Any]:
+    """Return the last record of each key."""
+    return {bytes(record.key or b"").decode("utf-8", "replace"): record for record in records}

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from connectors.kafka.fold import read_example
-from connectors.kafka.history import History, by_header
+from connectors.kafka.history import History, by_header, newest
 from connectors.kafka.scoring import EventLane
 from connectors.kafka.wire import EVENT, FORWARDED, LABELS, PLACE, STATUS, header, place
 from stream_al.build import build_learner
@@ -43,11 +43,17 @@ def read_recording(config: Config, name: str = "the configuration") -> Recording
     SourceError
         When topics are missing, or records of them that are needed were deleted.
     """
-    history = History(config, name)
-    topics, read = history.topics, history.read
+    return recording_of(History(config, name))
+
+
+def recording_of(history: History) -> Recording:
+    """Do what `read_recording` does."""
+    config, name, topics, read = history.config, history.name, history.topics, history.read
     letters = by_header(PLACE, read(topics.dead_letters))
     predictions = by_header(EVENT, read(topics.predictions, topics.prediction_partitions))
     answered = _in_order(history.events(), predictions, letters, topics.max_record_bytes)
+    # After the predictions, as every query asked by then is to be seen; before the log, as what answered one is.
+    queries = newest(read(topics.queries, topics.query_partitions))
     log = read(topics.examples, 1)
     recording = Recording(
         name,
@@ -60,15 +66,23 @@ def read_recording(config: Config, name: str = "the configuration") -> Recording
         parts=[partition for _, _, partition in answered],
     )
     learned = {example.event_id for example in recording.examples if example is not None}
-    withdrawn = {
-        bytes(record.key or b"").decode("utf-8", "replace")
-        for record in read(topics.queries, topics.query_partitions)
-        if record.value is None and header(record, STATUS) == "withdrawn"
-    }
+    asked = {row.event_id for row in recording.predictions if row.queried}
     labels = history.below_committed(read(topics.labels, topics.query_partitions))
-    # A query that was asked twice is withdrawn once; its event may have been learned all the same.
     return replace(
-        recording, labels=_labels(labels, log, letters, recording), withdrawn=frozenset(withdrawn - learned)
+        recording,
+        labels=_labels(labels, log, letters, recording),
+        # A query that was asked twice is withdrawn once; its event may have been learned all the same.
+        withdrawn=frozenset(
+            event_id
+            for event_id, record in queries.items()
+            if record.value is None and header(record, STATUS) == "withdrawn" and event_id not in learned
+        ),
+        # Compaction removes tombstones, too, some time.
+        unanswered=frozenset(
+            event_id
+            for event_id in asked - learned
+            if event_id not in queries or queries[event_id].value is None
+        ),
     )
 
 

@@ -61,7 +61,8 @@ class KafkaWorker:
         for key in ("stop_at", "calibrated"):
             if getattr(config.strategy, key):
                 raise ConfigError(
-                    f"{name}: [strategy] {key}: the accuracy is not watched on Kafka yet; leave it out, or run on a store"
+                    f"{name}: [strategy] {key}: on Kafka the accuracy is not known to the workers while they run "
+                    "(`stream-al status` estimates it); leave it out, or run on a store"
                 )
         if config.limits.answers_within is not None:
             raise ConfigError(

@@ -56,8 +56,9 @@ def read_recording(path: Path, make_learner: Callable[[dict[str, Any]], ActiveLe
                     "SELECT CAST(record AS BLOB), position, event_id, outcome, at_event FROM labels ORDER BY number"
                 )
             ]
-            withdrawn = connection.execute("SELECT event_id FROM queries WHERE status = 'withdrawn'")
-            taken_back = frozenset(event_id for (event_id,) in withdrawn)
+            closed = connection.execute(
+                "SELECT event_id, status FROM queries WHERE status NOT IN ('open', 'answered')"
+            ).fetchall()
             examples = tuple(read_examples(connection, path))
     except (msgspec.MsgspecError, ValueError) as error:
         raise StoreError(f"{path}: damaged ({error}); `stream-al verify` names where") from None
@@ -69,5 +70,12 @@ def read_recording(path: Path, make_learner: Callable[[dict[str, Any]], ActiveLe
             "`stream-al verify` names where"
         )
     return Recording(
-        str(path), lambda: make_learner(pipeline), events, predictions, labels, examples, withdrawn=taken_back
+        str(path),
+        lambda: make_learner(pipeline),
+        events,
+        predictions,
+        labels,
+        examples,
+        withdrawn=frozenset(event_id for event_id, status in closed if status == "withdrawn"),
+        unanswered=frozenset(event_id for event_id, _ in closed),
     )

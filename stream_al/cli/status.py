@@ -15,28 +15,66 @@ from rich.progress import Progress as Bar
 if TYPE_CHECKING:
     from stream_al.verdict import Verdict
 
-StoreArgument = Annotated[Path, typer.Argument(help="The pipeline's SQLite file.", show_default=False)]
+TargetArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="The pipeline's SQLite file; or its configuration (.toml), on Kafka.", show_default=False
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def status_command(
-    store: StoreArgument,
+    target: TargetArgument,
     as_json: JsonOption = False,
     digest: Annotated[
-        bool, typer.Option(help="Compute the model's digest, too (refolds the log's tail).")
+        bool, typer.Option(help="Compute the model's digest, too (refolds a store's tail of the log).")
     ] = False,
 ) -> None:
     """Show what is open, learned and spent, and how accurate the answers are. Does not disturb a running worker.
 
-    The accuracy is that of all events, estimated from the labels; docs/accuracy.md says how to read it.
+    The accuracy is that of all events, estimated from the labels; docs/accuracy.md says how to read it. On Kafka all
+    topics are read into memory.
 
     Example: stream-al status pipeline.db --json | jq .open
     """
+    from stream_al.cli.summary import show
+
+    found, told = (_of_configuration if target.suffix == ".toml" else _of_store)(target, digest)
+    if as_json:
+        sys.stdout.write(json.dumps(found) + "\n")
+        return
+    console = Console()
+    show(found, console)
+    console.print(f"  {told}", style="dim")
+
+
+def _of_configuration(path: Path, digest: bool) -> tuple[dict[str, Any], str]:
+    from stream_al.cli.summary import summary
+    from stream_al.config import load_config
+    from stream_al.errors import ConfigError
+
+    config = load_config(path)
+    if config.kafka is None:
+        return _of_store(config.store.path, digest)
+    if digest:
+        raise ConfigError("--digest: `stream-al verify` tells it of a pipeline on Kafka")
+    from connectors.kafka.client import require_kafka
+
+    require_kafka()
+    from connectors.kafka.standing import read_standing
+
+    found = summary(*read_standing(config, str(path)))
+    found["pipeline"] = config.pipeline()
+    return found, f"{path}: strategy {config.strategy.name}"
+
+
+def _of_store(path: Path, digest: bool) -> tuple[dict[str, Any], str]:
     from connectors.sqlite import connect, pipeline_of, progress_of
-    from stream_al.cli.summary import show, summary
+    from stream_al.cli.summary import summary
     from stream_al.ports import Progress
 
-    connection = connect(store)
+    connection = connect(path)
     try:
         progress = progress_of(connection) or Progress()
         (opened,) = connection.execute("SELECT count(*) FROM queries WHERE status = 'open'").fetchone()
@@ -46,24 +84,17 @@ def status_command(
         ).fetchone()
         (oldest,) = connection.execute("SELECT min(asked) FROM queries WHERE status = 'open'").fetchone()
         pipeline = pipeline_of(connection)
-        found = summary(progress, opened, pipeline.get("strategy", {}).get("stop_at"))
+        strategy = pipeline.get("strategy", {})
+        found = summary(progress, opened, strategy.get("stop_at"))
         found["waiting_in_inbox"] = waiting if pipeline else 0
         found["oldest_open_asked_events_ago"] = None if oldest is None else progress.events - oldest
-        found["bytes"] = store.stat().st_size
+        found["bytes"] = path.stat().st_size
         found["pipeline"] = pipeline
         if digest:
-            found["digest"] = _digest(connection, store, pipeline)
+            found["digest"] = _digest(connection, path, pipeline)
     finally:
         connection.close()
-    if as_json:
-        sys.stdout.write(json.dumps(found) + "\n")
-        return
-    console = Console()
-    show(found, console)
-    strategy = pipeline.get("strategy", {})
-    console.print(
-        f"  {store}: {found['bytes'] / 1e6:,.1f} MB, strategy {strategy.get('name', '?')}", style="dim"
-    )
+    return found, f"{path}: {found['bytes'] / 1e6:,.1f} MB, strategy {strategy.get('name', '?')}"
 
 
 def _digest(connection: Any, path: Path, pipeline: dict[str, Any]) -> str:
@@ -84,12 +115,7 @@ def _digest(connection: Any, path: Path, pipeline: dict[str, Any]) -> str:
 
 
 def verify_command(
-    store: Annotated[
-        Path,
-        typer.Argument(
-            help="The pipeline's SQLite file; or, on Kafka, its configuration (.toml).", show_default=False
-        ),
-    ],
+    target: TargetArgument,
     as_json: JsonOption = False,
 ) -> None:
     """Recompute every prediction, decision and example of a store or of Kafka's topics, and compare.
@@ -101,7 +127,7 @@ def verify_command(
     """
     with Bar(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("running everything again", total=None)
-        verdict = _verified(store, lambda done, total: bar.update(task, completed=done, total=total))
+        verdict = _verified(target, lambda done, total: bar.update(task, completed=done, total=total))
     count = len(verdict.differences) + verdict.more
     if as_json:
         content = {

@@ -150,6 +150,27 @@ def test_counterfactuals_of_topics(pipeline: Pipeline, recording: Recording) -> 
     assert other.questions >= sum(row.margin < 0.1 for row in known)
 
 
+def test_how_accurate_the_workers_are_is_estimated_from_the_topics(
+    pipeline: Pipeline, recording: Recording
+) -> None:
+    right = sum(row.label == pipeline.truth[row.event_id] for row in recording.predictions) / EVENTS
+    found = recording.accuracy().report(EVENTS).whole
+    assert found.low < right < found.high  # whether there is a number, too, depends on who was overdrawn when
+    assert (found.events, found.labels) == (EVENTS, len(recording.examples))
+    done = CliRunner().invoke(app, ["status", str(pipeline.path), "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["accuracy"]["whole"] == json.loads(json.dumps(found._asdict()))
+    assert (told["events"], told["examples"], told["open"]) == (EVENTS, len(recording.examples), 0)
+    assert told["asked"] == sum(row.queried for row in recording.predictions)
+    assert told["labels"] == told["labels_by_outcome"]["example"] + told["labels_by_outcome"]["duplicate"]
+    assert told["dead_letters_by_reason"] == {"duplicate": told["labels_by_outcome"]["duplicate"]}
+    shown = CliRunner().invoke(app, ["status", str(pipeline.path)])
+    assert ("accuracy, estimated" in shown.output) == (found.accuracy is not None)
+    refused = CliRunner().invoke(app, ["status", str(pipeline.path), "--digest"])
+    assert isinstance(refused.exception, ConfigError)
+
+
 def test_the_command_takes_the_configuration(pipeline: Pipeline) -> None:
     done = CliRunner().invoke(
         app, ["counterfactual", str(pipeline.path), "--strategy", "margin<0.1", "--json"]
