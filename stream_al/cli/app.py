@@ -18,6 +18,7 @@ from stream_al.cli.counterfactual import counterfactual_command
 from stream_al.cli.demo import demo_command
 from stream_al.cli.init import init_command
 from stream_al.cli.oracle import oracle_command
+from stream_al.cli.probe import probe_command
 from stream_al.cli.replay import replay_command
 from stream_al.cli.representatives import representatives_command
 from stream_al.cli.run import run_command
@@ -90,6 +91,7 @@ app.command("status")(status_command)
 app.command("replay")(replay_command)
 app.command("tune")(tune_command)
 app.command("counterfactual")(counterfactual_command)
+app.command("probe")(probe_command)
 app.command("representatives")(representatives_command)
 app.command("verify")(verify_command)
 app.command("oracle")(oracle_command)
