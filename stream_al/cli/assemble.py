@@ -59,10 +59,9 @@ def assembled(config: Config, name: str, on_answer: Any = None) -> Iterator[Asse
 
 def _check_timestamps(config: Config, name: str) -> None:
     key, events = config.limits.timed(), config.events
-    untimed = events.path.startswith(PREFIX) or (
-        events.timestamp_column is None and event_format(events) != "jsonl"
-    )
-    if key is not None and untimed:
+    if key is None or events.timestamp_column is not None or events.path.startswith("kafka:"):
+        return
+    if is_bundled(events.path) or event_format(events) != "jsonl":
         raise ConfigError(
             f"{name}: [limits] {key}: needs the events' timestamps; set [events] timestamp_column, or use labels_total"
         )
