@@ -34,6 +34,7 @@ from stream_al.strategies import (
     Margin,
     QueryStrategy,
     Random,
+    while_late,
 )
 
 try:
@@ -86,6 +87,7 @@ class ColdStartConfig(_Section):
     rule: Literal["all", "random", "none"] = "all"
     examples: int = Field(50, ge=0)
     share: float = Field(0.1, ge=0.0, le=1.0)
+    asks: int | None = Field(None, ge=0)
 
 
 class StrategyConfig(_Section):
@@ -132,7 +134,10 @@ class StrategyConfig(_Section):
     def build(self) -> QueryStrategy:
         """Return the strategy."""
         cold = self.cold_start
-        strategy = ColdStart(self._inner(), cold.examples, cold.rule, cold.share)
+        asks = cold.asks
+        if asks is None and self.name == "budgeted":
+            asks = while_late(cold.examples, self.budget)
+        strategy = ColdStart(self._inner(), cold.examples, cold.rule, cold.share, asks)
         return strategy if self.stop_at is None else ConfidentEnough(strategy, self.stop_at)
 
     def _inner(self) -> QueryStrategy:

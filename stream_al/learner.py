@@ -19,10 +19,21 @@ from stream_al.monitor.accuracy import WINDOW, Accuracy
 from stream_al.monitor.calibration import FINE
 from stream_al.monitor.enough import ConfidentEnough
 from stream_al.records import ClassLabel, Event, Example, Label, Prediction, Query, class_text
-from stream_al.strategies import ColdStart, Decision, QueryStrategy, State
+from stream_al.strategies import Budgeted, ColdStart, Decision, QueryStrategy, State, while_late
 from stream_al.uncertainty import Scores
 
 _MAGIC: Final = b"stream_al learner 1\n"
+
+
+def default_strategy(budget: float = 0.1, examples: int = 50) -> QueryStrategy:
+    """Return the strategy of who names none: by margin within a budget, after a cold start.
+
+    Examples
+    --------
+    >>> default_strategy().rate()
+    0.1
+    """
+    return ColdStart(Budgeted(budget), examples, asks=while_late(examples, budget))
 
 
 class Processed(NamedTuple):
@@ -74,7 +85,7 @@ class ActiveLearner:
     model
         A `Model`, or a River classifier or pipeline to make one of.
     strategy
-        When to ask; by default 10 % of the events, by margin, after a cold start.
+        When to ask; by default 10 % of the events, by margin, after a cold start (`default_strategy`).
     rules
         How labels become examples; by default the first answer counts.
     key
@@ -111,7 +122,7 @@ class ActiveLearner:
         calibrated: bool = False,
     ) -> None:
         self.model = model if isinstance(model, Model) else Model(model)
-        self.strategy = strategy or ColdStart()
+        self.strategy = strategy or default_strategy()
         self.accuracy = None if window is None else Accuracy(window)
         """How accurate the answers are; see `stream_al.monitor`."""
         self.calibrated = calibrated

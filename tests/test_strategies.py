@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from stream_al.checks import check_strategy
 from stream_al.checks.strategy import most_over
 from stream_al.draws import Draws
+from stream_al.learner import default_strategy
 from stream_al.strategies import (
     AnyOf,
     Budgeted,
@@ -26,6 +27,7 @@ from stream_al.strategies import (
     QueryStrategy,
     Random,
     State,
+    while_late,
 )
 from stream_al.uncertainty import Scores, scores
 
@@ -49,6 +51,8 @@ ALL = [
     ColdStart(AnyOf((LeastConfidence(0.5), Entropy(0.9))), rule="random"),
     ColdStart(Random(0.1), examples=0),
     ColdStart(ColdStart(Budgeted(), examples=5), examples=20),
+    ColdStart(Budgeted(0.05), examples=10, asks=80),
+    default_strategy(),
 ]
 
 
@@ -201,7 +205,12 @@ budgeted = st.builds(
     st.sampled_from(["least-confidence", "margin", "entropy"]),
 )
 strategies_with_budget = budgeted | st.builds(
-    ColdStart, budgeted, st.integers(0, 60), st.sampled_from(["all", "random", "none"]), st.floats(0.0, 1.0)
+    ColdStart,
+    budgeted,
+    st.integers(0, 60),
+    st.sampled_from(["all", "random", "none"]),
+    st.floats(0.0, 1.0),
+    st.none() | st.integers(0, 200),
 )
 draw_rules = st.sampled_from([lambda k: 0.0, lambda k: 1.0 - 2.0**-53, None])
 
@@ -358,6 +367,29 @@ def test_a_cold_start_ends_with_the_examples_learned_and_two_classes() -> None:
     assert strategy.decide(answer_of(0.9, version=5), (0,), 0.5)[0].reason == "uncertain"
 
 
+def test_a_cold_start_goes_on_asking_only_while_the_answers_are_late() -> None:
+    strategy = ColdStart(Budgeted(0.01), examples=5, asks=12)
+    for arrives_after, expected in ((0, 5), (3, 8), (10**6, 12)):
+        state, asked = strategy.start(), 0
+        for number in range(30):
+            known = max(0, min(asked, number - arrives_after))
+            answer = scores({"a": 0.995, "b": 0.005}, known) if known else scores({}, 0)
+            decision, state = strategy.decide(answer, state, 0.999)
+            asked += decision.ask
+        assert asked == expected, arrives_after
+
+
+def test_a_late_cold_start_is_repaid_like_any_other() -> None:
+    strategy, draw = ColdStart(Budgeted(0.1), examples=50, asks=while_late(50, 0.1)), Draws("late")
+    rng = random.Random(8)
+    state, asked, events = strategy.start(), 0, 20_000
+    for number in range(events):
+        answer = scores({}, 0) if number < 2_000 else beta(rng)
+        decision, state = strategy.decide(answer, state, draw(str(number)))
+        asked += decision.ask
+    assert asked / events == pytest.approx(0.1, rel=0.02)
+
+
 def test_while_its_labels_are_late_a_cold_start_without_a_budget_asks_its_share() -> None:
     strategy = ColdStart(Margin(0.2), examples=3, share=0.25)
     decision, state = strategy.decide(scores({}, 0), (3,), 0.2)
@@ -388,6 +420,7 @@ def test_any_of_asks_when_one_member_asks_and_reports_its_propensity() -> None:
         (lambda: Budgeted(utility="boldness"), "least-confidence, margin, entropy"),
         (lambda: Budgeted(burst=0), "burst = 0"),
         (lambda: ColdStart(examples=-1), "examples = -1"),
+        (lambda: ColdStart(asks=-1), "asks = -1"),
         (lambda: ColdStart(rule="some"), "all, random, none"),
         (lambda: ColdStart(share=2.0), "share = 2.0"),
         (lambda: Random(1.1), "budget = 1.1"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,7 @@ from stream_al.strategies import (
     Margin,
     QueryStrategy,
     Random,
+    while_late,
 )
 from stream_al.uncertainty import UTILITIES
 
@@ -54,10 +55,36 @@ def default_cold_start(events: int, budget: float) -> int:
     return min(50, round(budget * events) // 2)
 
 
+def most_while_late(cold_start: int, budget: float, events: int | None = None) -> int:
+    """Return how many queries a cold start asks at most while its answers are late.
+
+    As the pipeline's own (`while_late`), but no more than half of what may be asked at all of a stream of so many
+    events, which would end before they are repaid.
+    """
+    most = while_late(cold_start, budget)
+    return most if events is None else min(most, max(cold_start, round(budget * events) // 2))
+
+
 def parse_strategy(
-    text: str, *, budget: float = 0.1, explore: float | None = None, cold_start: int = 50
+    text: str,
+    *,
+    budget: float = 0.1,
+    explore: float | None = None,
+    cold_start: int = 50,
+    events: int | None = None,
 ) -> Contender:
     """Return the contender that a word such as ``margin`` or ``margin<0.2`` names; no baseline.
+
+    Parameters
+    ----------
+    text
+        The word.
+    budget, explore
+        As `Budgeted` has them.
+    cold_start
+        How many events are asked first.
+    events
+        The length of the stream, where it has one; see `most_while_late`.
 
     Raises
     ------
@@ -72,8 +99,9 @@ def parse_strategy(
     name = text.strip().lower()
     try:
         if name in UTILITIES:
-            inner: QueryStrategy = Budgeted(budget, name, explore)
-            return Contender(name, f"asked by {name.replace('-', ' ')}", ColdStart(inner, cold_start))
+            asks = most_while_late(cold_start, budget, events)
+            strategy: QueryStrategy = ColdStart(Budgeted(budget, name, explore), cold_start, asks=asks)
+            return Contender(name, f"asked by {name.replace('-', ' ')}", strategy)
         match = _FIXED.fullmatch(name)
         if match is None or match[2] != _KINDS[match[1]][0]:
             raise ConfigError(f"--strategy {text}: no such strategy; there are {_ALLOWED}")
@@ -103,7 +131,7 @@ def has_budget(name: str) -> bool:
 
 def contender(
     text: str,
-    ids: Iterable[str],
+    ids: Sequence[str],
     *,
     budget: float = 0.1,
     explore: float | None = None,
@@ -118,7 +146,7 @@ def contender(
         return all_labels()
     if name == NONE:
         return no_labels(cold_start)
-    return parse_strategy(text, budget=budget, explore=explore, cold_start=cold_start)
+    return parse_strategy(text, budget=budget, explore=explore, cold_start=cold_start, events=len(ids))
 
 
 def matched_random(ids: Iterable[str], *, budget: float, cold_start: int, key: str) -> Contender:

@@ -2,7 +2,7 @@
 
 from stream_al.strategies.base import Decision, QueryStrategy, State
 from stream_al.strategies.budgeted import Budgeted
-from stream_al.strategies.cold_start import ColdStart
+from stream_al.strategies.cold_start import ColdStart, while_late
 from stream_al.strategies.random import Random
 from stream_al.strategies.threshold import AnyOf, Entropy, LeastConfidence, Margin
 
@@ -17,4 +17,5 @@ __all__ = [
     "QueryStrategy",
     "Random",
     "State",
+    "while_late",
 ]
