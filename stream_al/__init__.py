@@ -31,6 +31,8 @@ from stream_al.strategies import (
     Margin,
     QueryStrategy,
     Random,
+    Selective,
+    VariableUncertainty,
 )
 from stream_al.uncertainty import Scores
 
@@ -65,10 +67,12 @@ __all__ = [
     "Random",
     "RecordError",
     "Scores",
+    "Selective",
     "SnapshotError",
     "SourceError",
     "StoreBusyError",
     "StoreError",
     "StreamALError",
     "Taught",
+    "VariableUncertainty",
 ]

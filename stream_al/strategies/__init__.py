@@ -4,7 +4,9 @@ from stream_al.strategies.base import Decision, QueryStrategy, State
 from stream_al.strategies.budgeted import Budgeted
 from stream_al.strategies.cold_start import ColdStart, while_late
 from stream_al.strategies.random import Random
+from stream_al.strategies.selective import Selective
 from stream_al.strategies.threshold import AnyOf, Entropy, LeastConfidence, Margin
+from stream_al.strategies.variable import VariableUncertainty
 
 __all__ = [
     "AnyOf",
@@ -16,6 +18,8 @@ __all__ = [
     "Margin",
     "QueryStrategy",
     "Random",
+    "Selective",
     "State",
+    "VariableUncertainty",
     "while_late",
 ]
