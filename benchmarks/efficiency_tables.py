@@ -1,4 +1,4 @@
-"""The tables of the label efficiency benchmark, from its rows."""
+"""The tables of the label efficiency benchmark, from its rows, as Markdown."""
 
 from __future__ import annotations
 
@@ -8,18 +8,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any, Final
 
-from rich.console import Console
-from rich.table import Table
 from scipy.stats import t as student
 
 SIX: Final = ("electricity", "weather", "phishing", "sea", "rbf", "spam")
-"""The streams that means are over; the others are shown cell by cell only."""
-OURS: Final = ("default", "only 50 first", "least confidence", "random")
+"""The streams that means are over; the others are shown stream by stream only."""
+GOALS: Final[Mapping[tuple[str, int], Mapping[float, float]]] = {
+    ("linear", 0): {0.01: -8.0, 0.05: -3.5, 0.1: -1.5, 0.2: -0.3, 0.3: 0.0},
+    ("linear", 500): {0.1: -3.0},
+    ("linear", 2000): {0.1: -3.0},
+    ("hat", 0): {0.1: -3.0, 0.2: -2.0, 0.3: -1.0},
+}
+"""By learner and delay, the mean gap that was set as the goal before the default was chosen."""
 TIE: Final = 0.5
 """Points within which two strategies are said to be level."""
+_MARKS: Final = ("<!-- measured: begin -->", "<!-- measured: end -->")
 
-Cell = tuple[str, int, str, float, str]
-"""Learner, delay, strategy, budget, stream."""
+Case = tuple[str, int, float]
+"""Learner, delay, share never answered."""
+Cell = tuple[Case, str, float, str]
+"""Case, strategy, budget, stream."""
 
 
 class Gaps:
@@ -27,120 +34,157 @@ class Gaps:
 
     def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
         kept = list(rows)
-        reached = {
-            (r["stream"], r["learner"], r["delay"], r["seed"]): r["accuracy"]
-            for r in kept
-            if r["strategy"] == "all"
-        }
+        reached = {(_case(r), r["stream"], r["seed"]): r["accuracy"] for r in kept if r["strategy"] == "all"}
         self.gaps: dict[Cell, dict[int, float]] = defaultdict(dict)
         self.asked: dict[Cell, list[float]] = defaultdict(list)
         for r in kept:
-            place = (r["stream"], r["learner"], r["delay"])
             # A real table is one stream, whatever the seed: its baseline was measured once.
+            place = (_case(r), r["stream"])
             best = reached.get((*place, r["seed"]), reached.get((*place, 0)))
             if r["strategy"] != "all" and best is not None:
-                cell = (r["learner"], r["delay"], r["strategy"], r["budget"], r["stream"])
+                cell = (_case(r), r["strategy"], r["budget"], r["stream"])
                 self.gaps[cell][r["seed"]] = r["accuracy"] - best
                 self.asked[cell].append(r["asked"])
 
-    def values(self, at: int) -> list[Any]:
-        """Return what occurs at this place of the cells, in order."""
-        return sorted({cell[at] for cell in self.gaps})
+    def cases(self) -> list[Case]:
+        """Return the cases measured, the linear learner first and labels without delay first."""
+        found = {cell[0] for cell in self.gaps}
+        return sorted(found, key=lambda case: (case[0] != "linear", case))
 
-    def streams(self, learner: str, delay: int) -> list[str]:
-        found = {cell[4] for cell in self.gaps if cell[:2] == (learner, delay)}
+    def of(self, case: Case, at: int) -> list[Any]:
+        """Return what occurs in a case at this place of the cells (1: strategies, 2: budgets), in order."""
+        return sorted({cell[at] for cell in self.gaps if cell[0] == case})
+
+    def streams(self, case: Case) -> list[str]:
+        """Return the streams of a case: those that means are over, then the others."""
+        found = {cell[3] for cell in self.gaps if cell[0] == case}
         return [name for name in SIX if name in found] + sorted(found - set(SIX))
 
-    def mean(self, learner: str, delay: int, strategy: str, budget: float) -> list[float] | None:
-        """Return the mean over the six streams for each seed that has all of them; None when none has."""
-        wanted = [name for name in self.streams(learner, delay) if name in SIX]
-        cells = [self.gaps.get((learner, delay, strategy, budget, name), {}) for name in wanted]
+    def mean(self, case: Case, strategy: str, budget: float) -> list[float]:
+        """Return the mean over the six streams for each seed that has all of them."""
+        cells = [
+            self.gaps.get((case, strategy, budget, name), {}) for name in self.streams(case) if name in SIX
+        ]
         seeds = set.intersection(*map(set, cells)) if cells else set()
-        return [fmean(cell[seed] for cell in cells) for seed in sorted(seeds)] or None
+        return [fmean(cell[seed] for cell in cells) for seed in sorted(seeds)]
+
+
+def _case(row: Mapping[str, Any]) -> Case:
+    return row["learner"], row["delay"], row["unanswered"]
 
 
 def interval(values: Sequence[float]) -> float:
-    """Return half the width of the 95 % t-interval of the mean over seeds; 0 for one seed."""
+    """Return half the width of the 95 % t-interval of the mean over seeds; infinite for one seed."""
     if len(values) < 2:
-        return 0.0
-    quantile = float(student.ppf(0.975, len(values) - 1))
-    return quantile * stdev(values) / math.sqrt(len(values))
+        return math.inf
+    return float(student.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
 
 
-def print_tables(rows: Iterable[Mapping[str, Any]], console: Console) -> None:
-    """Print mean gaps, each stream's gaps, and the default against the best of the others."""
+def markdown(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table under its title; all columns but the first are numbers."""
+    lines = [f"**{title}**", "", f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join(lines) + "\n\n"
+
+
+def written_into(document: str, text: str) -> str:
+    """Return a document with the text between its marks."""
+    begin, end = (document.find(mark) for mark in _MARKS)
+    if not 0 <= begin < end:
+        raise SystemExit(f"the document needs a line {_MARKS[0]} and below it a line {_MARKS[1]}")
+    return f"{document[:begin]}{_MARKS[0]}\n\n{text}{document[end:]}"
+
+
+def tables(rows: Iterable[Mapping[str, Any]], ours: Sequence[str]) -> str:
+    """Return all tables: the means with the goals, the default against the best peer, and stream by stream."""
     gaps = Gaps(rows)
-    for learner in gaps.values(0):
-        for delay in sorted({cell[1] for cell in gaps.gaps if cell[0] == learner}):
-            console.print(means(gaps, learner, delay))
-            console.print(each(gaps, learner, delay))
-            console.print(against_the_best(gaps, learner, delay))
+    found = ""
+    for case in gaps.cases():
+        learner, delay, unanswered = case
+        name = f"{learner}, labels {f'{delay:,} events late' if delay else 'at once'}"
+        if unanswered:
+            name += f", {unanswered:.0%} never answered"
+        found += f"### {name[0].upper()}{name[1:]}\n\n" + means(gaps, case, ours) + against(gaps, case, ours)
+        found += each(gaps, case, ours)
+    return found
 
 
-def means(gaps: Gaps, learner: str, delay: int) -> Table:
-    """Return the mean gap of each strategy at each budget, ± over seeds, and the most it spent of its budget."""
-    streams = [name for name in gaps.streams(learner, delay) if name in SIX]
-    table = Table(
-        title=f"{learner}, labels {delay} events late: mean gap in points over {', '.join(streams)}"
-    )
-    table.add_column("strategy")
-    budgets = gaps.values(3)
-    for budget in budgets:
-        table.add_column(f"{budget:.0%}", justify="right")
-    table.add_column("spent, × budget", justify="right")
-    for strategy in gaps.values(2):
-        found = {budget: gaps.mean(learner, delay, strategy, budget) for budget in budgets}
-        if not any(found.values()):
-            continue
-        spent = [
-            share / budget
-            for (one, late, name, budget, stream), shares in gaps.asked.items()
-            if (one, late, name) == (learner, delay, strategy) and stream in SIX
-            for share in shares
-        ]
-        cells = [f"{fmean(v):+.2f} ± {interval(v):.2f} ({len(v)})" if v else "" for v in found.values()]
-        table.add_row(strategy, *cells, f"{min(spent):.2f}–{max(spent):.2f}")
-    return table
+def _ordered(gaps: Gaps, case: Case, ours: Sequence[str]) -> list[str]:
+    found = gaps.of(case, 1)
+    return [name for name in ours if name in found] + [name for name in found if name not in ours]
 
 
-def each(gaps: Gaps, learner: str, delay: int) -> Table:
-    """Return the gap of each stream."""
-    table = Table(title=f"{learner}, {delay} late: gap by stream")
-    streams = gaps.streams(learner, delay)
-    for name in ("strategy", "budget", *streams):
-        table.add_column(name, justify="left" if name == "strategy" else "right")
-    for strategy in gaps.values(2):
-        for budget in gaps.values(3):
-            found = [gaps.gaps.get((learner, delay, strategy, budget, name)) for name in streams]
-            if any(found):
-                cells = [f"{fmean(v.values()):+.1f}" if v else "" for v in found]
-                table.add_row(strategy, f"{budget:.0%}", *cells)
-    return table
+def means(gaps: Gaps, case: Case, ours: Sequence[str]) -> str:
+    """Return the mean gap of each strategy at each budget, ± over seeds, and what it spent of its budget."""
+    budgets = gaps.of(case, 2)
+    rows = []
+    for strategy in _ordered(gaps, case, ours):
+        found = [gaps.mean(case, strategy, budget) for budget in budgets]
+        if any(found):
+            spent = [
+                share / cell[2]
+                for cell, shares in gaps.asked.items()
+                if cell[:2] == (case, strategy) and cell[3] in SIX
+                for share in shares
+            ]
+            rows.append([strategy, *map(_mean, found), f"{min(spent):.2f}–{max(spent):.2f}"])
+    goals = GOALS.get(case[:2], {}) if not case[2] else {}
+    if goals:
+        reached = [gaps.mean(case, "default", budget) for budget in budgets]
+        rows.append(["goal", *(_goal(goals.get(b), r) for b, r in zip(budgets, reached, strict=True)), ""])
+    names = [name for name in gaps.streams(case) if name in SIX]
+    head = ["strategy", *(f"{budget:.0%}" for budget in budgets), "spent, × budget"]
+    return markdown(f"Mean gap in points over {', '.join(names)} (± 95 %, number of seeds)", head, rows)
 
 
-def against_the_best(gaps: Gaps, learner: str, delay: int) -> Table:
-    """Return by budget how often the default wins, is level with and loses to the best of the others."""
-    table = Table(
-        title=f"{learner}, {delay} late: default against the best peer of each stream (level: {TIE} points)"
-    )
-    for name in ("budget", "wins", "level", "losses", "worst loss"):
-        table.add_column(name)
-    for budget in gaps.values(3):
+def _mean(values: list[float]) -> str:
+    if not values:
+        return ""
+    width = f" ± {interval(values):.2f}" if len(values) > 1 else ""
+    return f"{fmean(values):+.2f}{width} ({len(values)})"
+
+
+def _goal(goal: float | None, reached: list[float]) -> str:
+    if goal is None or not reached:
+        return ""
+    return f"{goal:+g}, {'met' if fmean(reached) >= goal else 'not met'}"
+
+
+def against(gaps: Gaps, case: Case, ours: Sequence[str]) -> str:
+    """Return by budget how often the default wins, is level with and loses to the best peer of each stream."""
+    rows = []
+    for budget in gaps.of(case, 2):
         apart: dict[str, tuple[float, str]] = {}
-        for stream in gaps.streams(learner, delay):
-            mine = gaps.gaps.get((learner, delay, "default", budget, stream))
+        for stream in gaps.streams(case):
+            mine = gaps.gaps.get((case, "default", budget, stream))
             peers = {
-                cell[2]: fmean(v.values())
+                cell[1]: fmean(v.values())
                 for cell, v in gaps.gaps.items()
-                if (*cell[:2], *cell[3:]) == (learner, delay, budget, stream) and cell[2] not in OURS
+                if (cell[0], *cell[2:]) == (case, budget, stream) and cell[1] not in ours
             }
             if mine and peers:
                 best = max(peers, key=lambda name: peers[name])
                 apart[stream] = (fmean(mine.values()) - peers[best], best)
         if apart:
             wins = sum(d > TIE for d, _ in apart.values())
-            losses = sum(d < -TIE for d, _ in apart.values())
-            stream, (most, peer) = min(apart.items(), key=lambda item: item[1][0])
-            told = f"{most:+.1f} on {stream}, to {peer}" if most < 0 else ""
-            table.add_row(f"{budget:.0%}", str(wins), str(len(apart) - wins - losses), str(losses), told)
-    return table
+            lost = sorted((d, s, p) for s, (d, p) in apart.items() if d < -TIE)
+            told = "; ".join(f"{stream} {d:+.1f} ({peer})" for d, stream, peer in lost)
+            level = len(apart) - wins - len(lost)
+            rows.append([f"{budget:.0%}", str(wins), str(level), str(len(lost)), told])
+    if not rows:
+        return ""
+    title = f"Default against whichever peer is best on the stream (level: within {TIE} points)"
+    return markdown(title, ["budget", "wins", "level", "losses", "lost by"], rows)
+
+
+def each(gaps: Gaps, case: Case, ours: Sequence[str]) -> str:
+    """Return the gap of each strategy, stream by stream."""
+    names = gaps.streams(case)
+    rows = []
+    for strategy in _ordered(gaps, case, ours):
+        for budget in gaps.of(case, 2):
+            found = [gaps.gaps.get((case, strategy, budget, name)) for name in names]
+            if any(found):
+                cells = [f"{fmean(v.values()):+.1f}" if v else "" for v in found]
+                rows.append([strategy, f"{budget:.0%}", *cells])
+    return markdown("Gap by stream", ["strategy", "budget", *names], rows)

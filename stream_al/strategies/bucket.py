@@ -67,7 +67,7 @@ class Bucketed(QueryStrategy):
 
     def divided(self, parts: int) -> QueryStrategy:
         """Divide what may be saved."""
-        return replace(self, burst=ceil(self.burst / parts))  # type: ignore[type-var,no-any-return]
+        return replace(self, burst=ceil(self.burst / parts))  # type: ignore[type-var]
 
     def rate(self) -> float:
         """Return the budget."""

@@ -24,8 +24,8 @@ class Selective(Bucketed):
     who prove for the perceptron that it errs, in expectation, no more than with all labels. Their b is fixed; here it is
     tracked by stochastic approximation, so that the mean probability is the budget. As in importance-weighted active
     learning (Beygelzimer, Dasgupta & Langford 2009, doi 10.1145/1553374.1553381), every event has a chance, and what a
-    label stands for, 1 / propensity, is finite and recorded: estimates such as those of `docs/accuracy.md` can be made of any
-    event. The model learns the labels unweighted, as in the older paper.
+    label stands for, 1 / propensity, is finite and recorded: estimates such as those of `docs/accuracy.md` need no more.
+    The model learns the labels unweighted, as in the older paper.
 
     The margin in log-odds is log(first / second probability): the raw score of a logistic model, and of a softmax
     between its two best classes.
