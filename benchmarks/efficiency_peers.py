@@ -25,23 +25,6 @@ WIDTH: Final = 64
 """How many columns an event with names of its own gets: those of counted words are hashed."""
 
 
-NAMES: Final = (
-    "StreamRandomSampling",
-    "PeriodicSampling",
-    "FixedUncertainty",
-    "VariableUncertainty",
-    "RandomVariableUncertainty",
-    "Split",
-    "StreamDensityBasedAL",
-    "CognitiveDualQueryStrategyRan",
-    "CognitiveDualQueryStrategyFixUn",
-    "CognitiveDualQueryStrategyVarUn",
-    "CognitiveDualQueryStrategyRanVarUn",
-    "StreamProbabilisticAL",
-)
-"""Every query strategy of `skactiveml.stream`; CognitiveDualQueryStrategy itself is the base of four of them."""
-
-
 class Answered(SkactivemlClassifier):  # type: ignore[misc]
     """A fitted classifier that gives the answer it was told, and how many labels it was learned from nearby."""
 
@@ -73,7 +56,7 @@ class Peer:
     Parameters
     ----------
     name
-        Of `NAMES`.
+        Of `skactiveml.stream`.
     columns
         The features' names, in order; empty for streams where every event has its own.
     checked

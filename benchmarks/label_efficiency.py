@@ -59,7 +59,7 @@ PEERS: Final = (
     "CognitiveDualQueryStrategyVarUn",
     "CognitiveDualQueryStrategyRanVarUn",
 )
-"""The strategies of scikit-activeml, the quick ones first."""
+"""Every query strategy of `skactiveml.stream`, the quick ones first."""
 
 
 @dataclass(frozen=True)
