@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,8 @@ from stream_al.strategies import (
     Margin,
     QueryStrategy,
     Random,
+    Selective,
+    VariableUncertainty,
     while_late,
 )
 from stream_al.uncertainty import UTILITIES
@@ -27,8 +29,23 @@ NONE: Final = "none"
 BASELINES: Final = (RANDOM, ALL, NONE)
 _FIXED: Final = re.compile(r"(margin|confidence|entropy)\s*([<>])\s*(\d*\.?\d+)")
 _KINDS: Final = {"margin": ("<", Margin), "confidence": ("<", LeastConfidence), "entropy": (">", Entropy)}
+
+
+def _by(utility: str) -> Callable[[float, float | None], QueryStrategy]:
+    return lambda budget, explore: Budgeted(budget, utility, explore)
+
+
+_WITHIN: Final[Mapping[str, tuple[str, Callable[[float, float | None], QueryStrategy]]]] = {
+    **{name: (name.replace("-", " "), _by(name)) for name in UTILITIES},
+    "variable": (
+        "variable uncertainty",
+        lambda budget, explore: VariableUncertainty(budget, explore=explore),
+    ),
+    "selective": ("selective sampling", Selective),
+}
+"""By name, what asks within a budget: how to say it, and what makes it of budget and exploration."""
 _ALLOWED: Final = (
-    f"{', '.join(UTILITIES)} (each within the budget), {RANDOM}, {ALL}, {NONE}, "
+    f"{', '.join(_WITHIN)} (each within the budget), {RANDOM}, {ALL}, {NONE}, "
     "or a fixed threshold: 'margin<0.2', 'confidence<0.7', 'entropy>0.5'"
 )
 
@@ -80,7 +97,7 @@ def parse_strategy(
     text
         The word.
     budget, explore
-        As `Budgeted` has them.
+        As `Bucketed` has them.
     cold_start
         How many events are asked first.
     events
@@ -98,10 +115,12 @@ def parse_strategy(
     """
     name = text.strip().lower()
     try:
-        if name in UTILITIES:
+        if name in _WITHIN:
+            told, make = _WITHIN[name]
             asks = most_while_late(cold_start, budget, events)
-            strategy: QueryStrategy = ColdStart(Budgeted(budget, name, explore), cold_start, asks=asks)
-            return Contender(name, f"asked by {name.replace('-', ' ')}", strategy)
+            return Contender(
+                name, f"asked by {told}", ColdStart(make(budget, explore), cold_start, asks=asks)
+            )
         match = _FIXED.fullmatch(name)
         if match is None or match[2] != _KINDS[match[1]][0]:
             raise ConfigError(f"--strategy {text}: no such strategy; there are {_ALLOWED}")
@@ -126,7 +145,7 @@ def no_labels(cold_start: int) -> Contender:
 
 def has_budget(name: str) -> bool:
     """Tell whether how much a strategy asks is decided by a budget; not so of fixed thresholds, all and none."""
-    return name in UTILITIES or name == RANDOM
+    return name in _WITHIN or name == RANDOM
 
 
 def contender(

@@ -10,7 +10,16 @@ from stream_al.replay.contenders import (
     most_while_late,
     parse_strategy,
 )
-from stream_al.strategies import Budgeted, ColdStart, Entropy, LeastConfidence, Margin, while_late
+from stream_al.strategies import (
+    Budgeted,
+    ColdStart,
+    Entropy,
+    LeastConfidence,
+    Margin,
+    Selective,
+    VariableUncertainty,
+    while_late,
+)
 
 IDS = [f"e{n}" for n in range(1000)]
 
@@ -20,6 +29,15 @@ def test_a_utility_names_a_budgeted_strategy(utility):
     contender = parse_strategy(utility, budget=0.2, explore=0.05, cold_start=7)
     assert contender.name == utility
     assert contender.strategy == ColdStart(Budgeted(0.2, utility, 0.05), 7, asks=while_late(7, 0.2))
+
+
+def test_other_rules_within_a_budget_have_names_too():
+    for name, inner in (
+        ("variable", VariableUncertainty(0.2, explore=0.05)),
+        ("selective", Selective(0.2, 0.05)),
+    ):
+        found = parse_strategy(name, budget=0.2, explore=0.05, cold_start=7)
+        assert found.strategy == ColdStart(inner, 7, asks=while_late(7, 0.2))
 
 
 def test_a_replayed_strategy_is_that_of_a_pipeline_configured_alike():
