@@ -19,6 +19,7 @@ GOALS: Final[Mapping[tuple[str, int], Mapping[float, float]]] = {
     ("hat", 0): {0.1: -3.0, 0.2: -2.0, 0.3: -1.0},
 }
 """By learner and delay, the mean gap that was set as the goal before the default was chosen."""
+LEARNERS: Final = {"linear": "Linear model", "hat": "Adaptive Hoeffding tree", "vw": "Vowpal Wabbit"}
 TIE: Final = 0.5
 """Points within which two strategies are said to be level."""
 _MARKS: Final = ("<!-- measured: begin -->", "<!-- measured: end -->")
@@ -101,10 +102,10 @@ def tables(rows: Iterable[Mapping[str, Any]], ours: Sequence[str]) -> str:
     found = ""
     for case in gaps.cases():
         learner, delay, unanswered = case
-        name = f"{learner}, labels {f'{delay:,} events late' if delay else 'at once'}"
+        name = f"{LEARNERS.get(learner, learner)}, labels {f'{delay:,} events late' if delay else 'at once'}"
         if unanswered:
             name += f", {unanswered:.0%} never answered"
-        found += f"### {name[0].upper()}{name[1:]}\n\n" + means(gaps, case, ours) + against(gaps, case, ours)
+        found += f"### {name}\n\n" + means(gaps, case, ours) + against(gaps, case, ours)
         found += each(gaps, case, ours)
     return found
 
@@ -150,6 +151,18 @@ def _goal(goal: float | None, reached: list[float]) -> str:
     return f"{goal:+g}, {'met' if fmean(reached) >= goal else 'not met'}"
 
 
+def best_peer(
+    gaps: Gaps, case: Case, budget: float, stream: str, ours: Sequence[str]
+) -> tuple[float, str] | None:
+    """Return the smallest gap of a strategy that is not ours, and its name."""
+    peers = [
+        (fmean(found.values()), cell[1])
+        for cell, found in gaps.gaps.items()
+        if (cell[0], *cell[2:]) == (case, budget, stream) and cell[1] not in ours
+    ]
+    return max(peers, default=None)
+
+
 def against(gaps: Gaps, case: Case, ours: Sequence[str]) -> str:
     """Return by budget how often the default wins, is level with and loses to the best peer of each stream."""
     rows = []
@@ -157,14 +170,9 @@ def against(gaps: Gaps, case: Case, ours: Sequence[str]) -> str:
         apart: dict[str, tuple[float, str]] = {}
         for stream in gaps.streams(case):
             mine = gaps.gaps.get((case, "default", budget, stream))
-            peers = {
-                cell[1]: fmean(v.values())
-                for cell, v in gaps.gaps.items()
-                if (cell[0], *cell[2:]) == (case, budget, stream) and cell[1] not in ours
-            }
-            if mine and peers:
-                best = max(peers, key=lambda name: peers[name])
-                apart[stream] = (fmean(mine.values()) - peers[best], best)
+            best = best_peer(gaps, case, budget, stream, ours)
+            if mine and best:
+                apart[stream] = (fmean(mine.values()) - best[0], best[1])
         if apart:
             wins = sum(d > TIE for d, _ in apart.values())
             lost = sorted((d, s, p) for s, (d, p) in apart.items() if d < -TIE)
@@ -178,13 +186,16 @@ def against(gaps: Gaps, case: Case, ours: Sequence[str]) -> str:
 
 
 def each(gaps: Gaps, case: Case, ours: Sequence[str]) -> str:
-    """Return the gap of each strategy, stream by stream."""
+    """Return the gaps of the default, of random and of the best peer, stream by stream."""
     names = gaps.streams(case)
     rows = []
-    for strategy in _ordered(gaps, case, ours):
-        for budget in gaps.of(case, 2):
+    for budget in gaps.of(case, 2):
+        for strategy in ("default", "random"):
             found = [gaps.gaps.get((case, strategy, budget, name)) for name in names]
             if any(found):
                 cells = [f"{fmean(v.values()):+.1f}" if v else "" for v in found]
-                rows.append([strategy, f"{budget:.0%}", *cells])
-    return markdown("Gap by stream", ["strategy", "budget", *names], rows)
+                rows.append([f"{budget:.0%}", strategy, *cells])
+        best = [best_peer(gaps, case, budget, name, ours) for name in names]
+        if any(best):
+            rows.append([f"{budget:.0%}", "best peer", *(f"{b[0]:+.1f}" if b else "" for b in best)])
+    return markdown("Gap by stream", ["budget", "strategy", *names], rows)

@@ -95,11 +95,13 @@ def test_a_tiny_run_is_kept_and_not_measured_again(tmp_path, capsys, monkeypatch
     main(given)
     kept = results.read_text()
     assert [json.loads(line)["strategy"] for line in kept.splitlines()] == ["all", "default", "random"]
-    assert "| default | 10% |" in capsys.readouterr().out
+    assert "| 10% | default |" in capsys.readouterr().out
     monkeypatch.setattr(label_efficiency, "measure", lambda *job: pytest.fail("measured again"))
     main([*given, "--write", str(document)])
     assert results.read_text() == kept
-    assert document.read_text().startswith("Before\n<!-- measured: begin -->\n\n### Linear, labels at once\n")
+    assert document.read_text().startswith(
+        "Before\n<!-- measured: begin -->\n\n### Linear model, labels at once\n"
+    )
     assert document.read_text().endswith("<!-- measured: end -->\nAfter\n")
 
 
@@ -171,7 +173,10 @@ def test_the_default_is_held_against_the_best_peer_of_each_stream():
         row("all", 90.0, "rbf"), row("default", 85.0, "rbf"), row("Split", 86.0, "rbf"), row("mine", 89.0, "rbf"),
         row("all", 90.0, "spam"), row("default", 85.0, "spam"), row("Periodic", 84.0, "spam"),
     ]  # fmt: skip
-    assert "| 10% | 1 | 1 | 1 | rbf -1.0 (Split) |" in tables(rows, ["default", "mine"])
+    text = tables(rows, ["default", "mine"])
+    assert "| 10% | 1 | 1 | 1 | rbf -1.0 (Split) |" in text
+    assert "| budget | strategy | sea | rbf | spam |" in text
+    assert "| 10% | default | -5.0 | -5.0 | -5.0 |\n| 10% | best peer | -4.7 | -4.0 | -6.0 |" in text
 
 
 def test_a_document_without_marks_is_refused():
