@@ -30,7 +30,6 @@ from river import (
     tree,
 )
 from river.metrics.confusion import ConfusionMatrix
-from river.tree.nodes.branch import DTBranch
 from river.tree.splitter.nominal_splitter_classif import NominalSplitterClassif
 
 from stream_al.digest import visit
@@ -158,27 +157,6 @@ def _names_are_known(parts: list[object]) -> bool:
     return sum(issubclass(kind, base.Classifier) for kind in kinds) == 1 and all(
         kind in _KEEPS_NAMES for kind in transformers
     )
-
-
-def scorer(classifier: Any) -> Callable[[dict[str, Any]], Any]:
-    """Return the shortest way to a classifier's probabilities, the same numbers in any order.
-
-    A Hoeffding tree's own ``predict_proba_one`` first sorts its classes into a dictionary of zeros for what its
-    leaf may leave out, every time; the model puts the classes in order anyway.
-    """
-    if type(classifier) is not tree.HoeffdingTreeClassifier:
-        return classifier.predict_proba_one  # type: ignore[no-any-return]
-
-    def ask_the_leaf(x: dict[str, Any]) -> dict[Any, float]:
-        node: Any = classifier._root
-        if isinstance(node, DTBranch):
-            node = node.traverse(x, until_leaf=True)
-        answer: dict[Any, float] = {} if node is None else node.prediction(x, tree=classifier)
-        if len(answer) == len(classifier.classes):
-            return answer
-        return {**dict.fromkeys(classifier.classes, 0.0), **answer}
-
-    return ask_the_leaf
 
 
 class SortedSet(set[Any]):

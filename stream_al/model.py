@@ -17,8 +17,9 @@ from river.compose import Pipeline
 
 from stream_al.digest import deep_recursion, digest
 from stream_al.errors import ModelError, RecordError, SnapshotError
-from stream_al.estimators import check, scorer, steadied
+from stream_al.estimators import check, steadied
 from stream_al.records import ClassLabel, Example, Features, FeatureValue
+from stream_al.scorers import scorer_of
 from stream_al.snapshot import dump_estimator, globals_of, load_estimator
 from stream_al.uncertainty import Scores, scores
 
@@ -131,7 +132,7 @@ class Model:
     def score_all(self, events: Iterable[dict[str, FeatureValue]]) -> list[Scores | RecordError]:
         """Return what `score` would return for each of these, or raise; the path of every event."""
         template, width, version = self._template, len(self._names), self.version
-        transforms, predict = self._transforms, self._predict
+        predict = self._scorer.shortest
         if not self._classes:
             return [Scores({}, None, 0.0, 0.0, version, 0) for _ in events]
         # Two classes are the usual case, so spelled out. With more, no answer is of these two.
@@ -142,8 +143,6 @@ class Model:
                 known = template | features  # in the order of the template
                 if len(known) != width or len(features) != width:
                     known = self._canonical(features)
-                for transform in transforms:
-                    known = transform(known)
                 answer = predict(known)
                 one, other = answer.get(mine), answer.get(theirs)
                 if (
@@ -260,6 +259,7 @@ class Model:
         # Interned, so that the names of the model's state are the very objects it is asked with: found faster.
         features = {sys.intern(name): example.features[name] for name in sorted(example.features)}
         target: ClassLabel = self._booleans(label) if self._binary else label
+        self._scorer.forget(features)
         if example.weight == 1.0:
             self._estimator.learn_one(features, target)
         else:
@@ -272,6 +272,7 @@ class Model:
     def _know(self, names: frozenset[str]) -> None:
         self._known, self._names = names, tuple(sorted(names))
         self._template = dict.fromkeys(self._names, 0.0)
+        self._scorer.know(self._names)
 
     def _booleans(self, label: ClassLabel) -> bool:
         """Map a class to what two-class models learn: 0, 1 and booleans to themselves, others by arrival."""
@@ -308,12 +309,17 @@ class Model:
 
     # ── state ────────────────────────────────────────────────────────────────────────────────────
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_scorer"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:  # of a deep copy, whose scorer must be its own
+        self.__dict__.update(state)
+        self._run(self._estimator)
+        self._scorer.know(self._names)
+
     def _run(self, estimator: Any) -> None:
-        """Take this estimator; of a pipeline call the steps directly, which costs half."""
         self._estimator = estimator
-        steps = list(estimator.steps.values()) if type(estimator) is Pipeline else [estimator]
-        self._predict = scorer(steps.pop())
-        self._transforms = [s.transform_one for s in steps if not isinstance(s, base.AnomalyFilter)]
+        self._scorer = scorer_of(estimator)
 
     @property
     def checkpoint(self) -> bytes:

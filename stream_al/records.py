@@ -229,6 +229,8 @@ class Example(Record):
     annotators: tuple[Name, ...] = ()
     asked_at: Timestamp | None = None
     labelled_at: Timestamp | None = None
+    propagated_from: Name | None = None
+    """The event whose label this is, where nobody labelled this one (`stream_al.pool`)."""
 
 
 class DeadLetter(Record):

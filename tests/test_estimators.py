@@ -29,7 +29,7 @@ from river.tree.splitter.nominal_splitter_classif import NominalSplitterClassif
 
 from stream_al.digest import digest, visit
 from stream_al.errors import ModelError
-from stream_al.estimators import ORDERED, PURE, SortedSet, check, scorer, steadied
+from stream_al.estimators import ORDERED, PURE, SortedSet, check, steadied
 
 WORDS = ("ham", "spam", "junk", "phishing", "unsolicited", "newsletter")
 KNN = neighbors.KNNClassifier(engine=neighbors.LazySearch(window_size=9))
@@ -175,17 +175,3 @@ def test_visiting_comes_past_functions_and_bound_methods() -> None:
 
 if __name__ == "__main__":
     json.dump(orders(), sys.stdout)
-
-
-@pytest.mark.parametrize("leaf", ["mc", "nb", "nba"])
-def test_the_short_way_to_a_trees_answer_gives_the_numbers_of_the_long_one(leaf: str) -> None:
-    classifier = tree.HoeffdingTreeClassifier(grace_period=10, delta=0.5, leaf_prediction=leaf)
-    ask = scorer(classifier)
-    assert ask({"x": 1.0}) == classifier.predict_proba_one({"x": 1.0}) == {}
-    leaves = 0
-    for number in range(300):
-        x = {"x": float(number % 30), "y": float(number % 7)}
-        classifier.learn_one(x, WORDS[number % 30 // 10])
-        assert ask(x) == classifier.predict_proba_one(x)
-        leaves = max(leaves, classifier.n_leaves or 0)
-    assert leaves > 1

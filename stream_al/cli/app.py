@@ -19,6 +19,7 @@ from stream_al.cli.demo import demo_command
 from stream_al.cli.init import init_command
 from stream_al.cli.oracle import oracle_command
 from stream_al.cli.replay import replay_command
+from stream_al.cli.representatives import representatives_command
 from stream_al.cli.run import run_command
 from stream_al.cli.status import status_command, verify_command
 from stream_al.cli.topics import topics_app
@@ -89,6 +90,7 @@ app.command("status")(status_command)
 app.command("replay")(replay_command)
 app.command("tune")(tune_command)
 app.command("counterfactual")(counterfactual_command)
+app.command("representatives")(representatives_command)
 app.command("verify")(verify_command)
 app.command("oracle")(oracle_command)
 app.add_typer(topics_app)

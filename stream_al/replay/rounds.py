@@ -127,7 +127,7 @@ def run_rounds(
         raise ConfigError(
             f"--strategy {strategy}: in rounds the least sure are chosen, by {', '.join(UTILITIES)} or {RANDOM}"
         )
-    pool, held_out = _split(stream, key)
+    pool, held_out = split(stream, key)
     first = round(rounds.start * len(pool))
     if first < 1 or not held_out:
         raise ConfigError(
@@ -169,7 +169,8 @@ def run_rounds(
     return RoundsOutcome(strategy, title, model, tuple(done), _accuracy(everything, held_out), why)
 
 
-def _split(stream: LabelledStream, key: str) -> tuple[list[EventRow], list[EventRow]]:
+def split(stream: LabelledStream, key: str) -> tuple[list[EventRow], list[EventRow]]:
+    """Return the pool, and what is held out of it for measuring: decided by the key."""
     draw = Draws(key, "hold-out")
     labelled = [row for row in stream.rows if truth_of(row) is not None]
     held_out = [row for row in labelled if draw(str(row.id)) < HOLDOUT]

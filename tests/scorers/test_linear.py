@@ -1,0 +1,60 @@
+"""Linear models: River is not asked where a function was made, and is where a weight is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from river import linear_model, multiclass, preprocessing
+from scorers.families import asked, learned, twins
+
+from stream_al.estimators import PURE
+from stream_al.scorers.scalers import SCALERS
+
+LINEAR: dict[str, Callable[[], Any]] = {
+    "logistic": linear_model.LogisticRegression,
+    "softmax": linear_model.SoftmaxRegression,
+    "one-vs-rest": lambda: multiclass.OneVsRestClassifier(linear_model.LogisticRegression()),
+}
+
+
+def no_river(x: Any) -> Any:
+    raise AssertionError("River was asked")
+
+
+@pytest.mark.parametrize("last", LINEAR)
+@pytest.mark.parametrize("scaler", [kind for kind in SCALERS if kind not in PURE.values()])
+def test_behind_every_scaler_the_answers_are_rivers_and_river_is_not_asked(scaler: Any, last: str) -> None:
+    models = model, plain = twins(lambda: scaler() | LINEAR[last]())
+    for number in range(40):
+        learned(models, {"x": number % 7 / 3, "y": -float(number), "constant": 2.0}, number % 2)
+    event = {"x": 0.3, "y": 1e9, "constant": 5.0}
+    for _ in range(20):
+        asked(model, event)
+    vars(model._scorer)["_river"] = no_river
+    assert asked(model, event) == asked(plain, event)
+
+
+def test_a_class_that_lacks_a_weight_is_added_up_in_rivers_order() -> None:
+    models = model, plain = twins(linear_model.SoftmaxRegression)
+    learned(models, {"b": 0.1, "c": 1e16}, "p")
+    learned(models, {"a": 0.3, "b": 1.7, "c": -1e16, "d": 3.0}, "q")
+    learned(models, {"d": 0.7, "e": 0.7}, "r")
+    for _ in range(20):
+        for event in ({"a": 1.0, "b": 1.1, "c": 1.3, "d": 1.7, "e": 1.9}, {"c": 1.0, "d": 3.0}, {"e": 1.0}):
+            assert asked(model, event) == asked(plain, event)
+
+
+@pytest.mark.parametrize("last", LINEAR)
+def test_an_infinite_value_behind_a_feature_without_spread_is_rivers_zero(last: str) -> None:
+    models = model, plain = twins(
+        lambda: preprocessing.MaxAbsScaler() | preprocessing.StandardScaler() | LINEAR[last]()
+    )
+    for number in range(10):
+        learned(models, {"x": float(number), "tiny": 5e-324}, number % 2)
+    for _ in range(20):
+        found = asked(model, {"x": 3.0, "tiny": 1.0})
+        assert found == asked(plain, {"x": 3.0, "tiny": 1.0})
+        assert "nan" not in found
+        assert "={}" not in found
