@@ -58,3 +58,26 @@ def test_an_infinite_value_behind_a_feature_without_spread_is_rivers_zero(last: 
         assert found == asked(plain, {"x": 3.0, "tiny": 1.0})
         assert "nan" not in found
         assert "={}" not in found
+
+
+LARGE = 2**53 + 1  # no float is this number
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: preprocessing.MaxAbsScaler() | linear_model.SoftmaxRegression(),
+        lambda: (
+            preprocessing.RobustScaler(with_centering=False, with_scaling=False)
+            | preprocessing.MaxAbsScaler()
+            | linear_model.SoftmaxRegression()
+        ),
+    ],
+)
+def test_an_integer_too_large_for_a_float_is_scaled_as_river_scales_it(make: Callable[[], Any]) -> None:
+    models = model, plain = twins(make)
+    for number in range(20):
+        learned(models, {"x": (number % 4 - 1) * LARGE, "y": number * LARGE}, number % 2)
+    for number in range(60):
+        event = {"x": LARGE + number, "y": 3 * LARGE - number}
+        assert asked(model, event) == asked(plain, event)
