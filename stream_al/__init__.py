@@ -36,6 +36,8 @@ from stream_al.strategies import (
     Quota,
     Random,
     Reserve,
+    Selective,
+    VariableUncertainty,
 )
 from stream_al.uncertainty import Scores
 
@@ -92,10 +94,12 @@ __all__ = [
     "RecordError",
     "Reserve",
     "Scores",
+    "Selective",
     "SnapshotError",
     "SourceError",
     "StoreBusyError",
     "StoreError",
     "StreamALError",
     "Taught",
+    "VariableUncertainty",
 ]

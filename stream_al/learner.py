@@ -31,11 +31,22 @@ from stream_al.records import (
     Query,
     class_text,
 )
-from stream_al.strategies import ColdStart, Decision, Limited, QueryStrategy, State
+from stream_al.strategies import Budgeted, ColdStart, Decision, Limited, QueryStrategy, State, while_late
 from stream_al.strategies.limits import HELD_BACK
 from stream_al.uncertainty import Scores
 
 _MAGIC: Final = b"stream_al learner 1\n"
+
+
+def default_strategy(budget: float = 0.1, examples: int = 50) -> QueryStrategy:
+    """Return the strategy of who names none: by margin within a budget, after a cold start.
+
+    Examples
+    --------
+    >>> default_strategy().rate()
+    0.1
+    """
+    return ColdStart(Budgeted(budget), examples, asks=while_late(examples, budget))
 
 
 class Processed(NamedTuple):
@@ -93,7 +104,7 @@ class ActiveLearner:
     model
         A `Model`, or a River classifier or pipeline to make one of.
     strategy
-        When to ask; by default 10 % of the events, by margin, after a cold start.
+        When to ask; by default 10 % of the events, by margin, after a cold start (`default_strategy`).
     rules
         How labels become examples; by default the first answer counts.
     key
@@ -138,7 +149,7 @@ class ActiveLearner:
         drift: DriftRules | None = None,
     ) -> None:
         self.model = model if isinstance(model, Model) else Model(model)
-        self.strategy = strategy or ColdStart()
+        self.strategy = strategy or default_strategy()
         self.accuracy = None if window is None else Accuracy(window)
         """How accurate the answers are; see `stream_al.monitor`."""
         self.drift = None if drift is None else Drift(drift)
