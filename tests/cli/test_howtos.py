@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-HOWTOS = ["howto-replay.md", "howto-representatives.md", "howto-probe.md"]
+HOWTOS = ["howto-annotate.md", "howto-probe.md", "howto-replay.md", "howto-representatives.md"]
 
 
 @pytest.mark.slow
