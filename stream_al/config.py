@@ -468,7 +468,7 @@ def checked(content: dict[str, Any], name: str, base: Path = Path()) -> Config:
         changes["kafka"] = config.kafka.model_copy(
             update={k: base / v for k, v in found.items() if v is not None}
         )
-    if config.events.path != "-" and not config.events.path.startswith("river:"):
+    if config.events.path != "-" and not config.events.path.startswith(("river:", "sklearn:")):
         changes["events"] = config.events.model_copy(update={"path": str(base / config.events.path)})
     return config.model_copy(update=changes)
 

@@ -119,6 +119,21 @@ class Model:
         """The classes learned so far, sorted."""
         return self._classes
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features that a learned example had, sorted: those that answers depend on."""
+        return self._names
+
+    @property
+    def positive(self) -> ClassLabel | None:
+        """The class that a two-class estimator knows as True; None of others, and while it has not come."""
+        return next((label for label, native in self._native.items() if native), None)
+
+    @property
+    def estimator(self) -> Any:
+        """The River estimator as it is now, to look into; whoever changes it breaks the fold."""
+        return self._estimator
+
     def score(self, features: Features) -> Scores:
         """Return the model's answer; empty before the first example. Changes nothing.
 

@@ -8,13 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from stream_al.amendments import ListedLog, Rewritten
 from stream_al.codec import EventRow, PredictionRow
-from stream_al.learner import ActiveLearner
 from stream_al.monitor.accuracy import WINDOW, Accuracy
 from stream_al.records import ClassLabel, Example, LogRecord
+
+if TYPE_CHECKING:  # with it comes River, which the page's server does without
+    from stream_al.learner import ActiveLearner
 
 
 class RecordedLabel(NamedTuple):

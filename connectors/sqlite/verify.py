@@ -14,19 +14,20 @@ from array import array
 from collections.abc import Callable, Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from connectors.sqlite.journal import JournalEvents, JournalLabels, decoded
 from connectors.sqlite.schema import StoredLog, checksum, connect, explained, pipeline_of, progress_of
 from connectors.sqlite.store import SqliteStore
 from stream_al.amendments import Rewritten
 from stream_al.errors import SnapshotError, StreamALError
-from stream_al.learner import ActiveLearner
-from stream_al.model import Model
 from stream_al.ports import Progress
 from stream_al.records import Amendment
-from stream_al.runtime.worker import Worker
 from stream_al.verdict import Verdict, differing, short
+
+if TYPE_CHECKING:  # with them comes River, which the page's server does without
+    from stream_al.learner import ActiveLearner
+    from stream_al.model import Model
 
 _TABLES: Final = {
     "batches": ("number", "first_event", "size", "state", "predictions", "queries"),
@@ -137,6 +138,8 @@ def _run_again(
     batches: int,
     on_batch: Callable[[int, int], None],
 ) -> SqliteStore:
+    from stream_al.runtime.worker import Worker
+
     store = SqliteStore(folder / "again.db")
     store.connection.execute("PRAGMA synchronous = OFF")  # it need not outlive this
     events = JournalEvents(connection)
@@ -257,7 +260,7 @@ def _check_fold(
 
 
 def _check_snapshot(snapshot: bytes, model: Model, verdict: Verdict) -> None:
-    copy = Model.__new__(Model)
+    copy = type(model).__new__(type(model))
     copy.__dict__.update(model.__dict__)
     try:
         copy.load(snapshot)

@@ -103,7 +103,7 @@ def _amendment(log: ExampleLog, event_id: str, label: str | None, why: str, by: 
 
 def _class(log: ExampleLog, event_id: str, text: str) -> ClassLabel:
     """Read a class of the type that the example has."""
-    from stream_al.cli.keys import class_of
+    from stream_al.annotate.classes import class_of
 
     found = standing_of(event_id, log.examples())
     return class_of(text, None if found is None else type(found.example.label).__name__)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from connectors.datasets import PREFIX, RiverEvents
+from connectors.datasets import RiverEvents, is_bundled
 from connectors.files import Columns, CsvEvents, JsonlEvents, JsonlLabels, JsonlSink, event_lines
 from connectors.parquet import ParquetEvents
 from connectors.sqlite import SqliteLabels, SqliteStore
@@ -75,7 +75,7 @@ def open_events(
     kafka
         How to connect, for ``kafka:TOPIC``; by default as the environment says (``STREAM_AL_KAFKA__BOOTSTRAP`` …).
     """
-    if events.path.startswith(PREFIX):
+    if is_bundled(events.path):
         return RiverEvents(events.path)
     columns = Columns(
         events.id_column,
@@ -123,7 +123,7 @@ def _labels(config: Config, store: SqliteStore) -> LabelSource:
     if labels.source == "file" and labels.path is not None:
         return JsonlLabels(labels.path, max_bytes=config.events.max_record_bytes)
     if labels.source == "simulated":
-        if config.events.label_column is None and not config.events.path.startswith(PREFIX):
+        if config.events.label_column is None and not is_bundled(config.events.path):
             raise ConfigError(
                 '[labels] source = "simulated": set [events] label_column, where it finds the truth'
             )
