@@ -21,7 +21,7 @@ from stream_al.errors import (
     StreamALError,
 )
 from stream_al.labels import LabelDesk
-from stream_al.monitor import Accuracy, Calibration, ConfidentEnough
+from stream_al.monitor import Accuracy, Calibration, ConfidentEnough, Drift, DriftRules
 from stream_al.records import Amendment, DeadLetter, Event, Example, Label, Prediction, Query
 from stream_al.strategies import (
     AnyOf,
@@ -30,9 +30,12 @@ from stream_al.strategies import (
     Decision,
     Entropy,
     LeastConfidence,
+    Limited,
     Margin,
     QueryStrategy,
+    Quota,
     Random,
+    Reserve,
 )
 from stream_al.uncertainty import Scores
 
@@ -67,12 +70,15 @@ __all__ = [
     "DeadLetter",
     "Decision",
     "DeskRules",
+    "Drift",
+    "DriftRules",
     "Entropy",
     "Event",
     "Example",
     "Label",
     "LabelDesk",
     "LeastConfidence",
+    "Limited",
     "ListedLog",
     "Margin",
     "Model",
@@ -81,8 +87,10 @@ __all__ = [
     "Processed",
     "Query",
     "QueryStrategy",
+    "Quota",
     "Random",
     "RecordError",
+    "Reserve",
     "Scores",
     "SnapshotError",
     "SourceError",

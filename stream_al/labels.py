@@ -138,6 +138,11 @@ class LabelDesk:
         """The open queries, oldest first."""
         return [held.query.public() for held in self._open.values()]
 
+    @property
+    def oldest(self) -> datetime | None:
+        """Return when the oldest open query was asked, by its event; None without one, or without a timestamp."""
+        return next((held.query.asked_at for held in self._open.values()), None)
+
     def line(self, event_id: str) -> bytes:
         """Return an open query as the line of JSON it was written as when it was asked."""
         return self._open[event_id].line.encode()

@@ -18,7 +18,8 @@ from stream_al.labels import LabelDesk, QueryState, Settled
 from stream_al.model import Model
 from stream_al.monitor.accuracy import WINDOW, Accuracy
 from stream_al.monitor.calibration import FINE
-from stream_al.monitor.enough import ConfidentEnough
+from stream_al.monitor.drift import Drift, DriftRules
+from stream_al.monitor.enough import enough_of
 from stream_al.records import (
     Amendment,
     ClassLabel,
@@ -30,7 +31,8 @@ from stream_al.records import (
     Query,
     class_text,
 )
-from stream_al.strategies import ColdStart, Decision, QueryStrategy, State
+from stream_al.strategies import ColdStart, Decision, Limited, QueryStrategy, State
+from stream_al.strategies.limits import HELD_BACK
 from stream_al.uncertainty import Scores
 
 _MAGIC: Final = b"stream_al learner 1\n"
@@ -107,6 +109,8 @@ class ActiveLearner:
         Where the examples learned can be read again, so that they can be amended. Whoever gives one appends to it what
         `teach` and `amend` return, before the next call. None: what was learned is not changed, and a changed answer
         is ``correction-after-learning``.
+    drift
+        What to watch for changes of the stream (`stream_al.monitor.Drift`); None watches nothing.
 
     Examples
     --------
@@ -131,13 +135,16 @@ class ActiveLearner:
         window: int | None = WINDOW,
         calibrated: bool = False,
         log: ExampleLog | None = None,
+        drift: DriftRules | None = None,
     ) -> None:
         self.model = model if isinstance(model, Model) else Model(model)
         self.strategy = strategy or ColdStart()
         self.accuracy = None if window is None else Accuracy(window)
         """How accurate the answers are; see `stream_al.monitor`."""
+        self.drift = None if drift is None else Drift(drift)
+        """Whether the stream changes; see `stream_al.monitor`."""
         self.calibrated = calibrated
-        if self.accuracy is None and (calibrated or isinstance(self.strategy, ConfidentEnough)):
+        if self.accuracy is None and (calibrated or enough_of(self.strategy) is not None):
             what = "calibrated" if calibrated else "ConfidentEnough"
             raise ValueError(f"window = None: {what} needs the accuracy watched; give a number of events")
         self.desk = LabelDesk(rules, keep_changes=False, on_close=self._closed)
@@ -210,10 +217,11 @@ class ActiveLearner:
             scored = self.model.score_all([row.features for row in rows])
             drawn = self._draw.all([row.id for row in rows])  # type: ignore[misc]  # a validated row has the text
         desk, decide = self.desk, self._decide_calibrated if self.calibrated else self.strategy.decide
+        limits = self.strategy if isinstance(self.strategy, Limited) else None
         blocks, expires = desk.blocks, desk.expires
         predictions: list[PredictionRow] = []
         incidents: list[Incident] = []
-        watch = self.accuracy
+        watch, drift = self.accuracy, self.drift
         # What `Accuracy.pass_by` does, spelled out, as this is on the path of every event.
         expected, least = (0.0, 0.0) if watch is None else (watch.expected, watch.least)
         by_step, steps = [] if watch is None else watch.calibration.expected_errors, FINE
@@ -225,14 +233,21 @@ class ActiveLearner:
                 failed += 1
                 continue
             settled = desk.advance(first + len(predictions), row.timestamp) if expires else None
-            decision, after = decide(scores, state, draw)
+            if limits is None:
+                decision, after = decide(scores, state, draw)
+            else:
+                decision, after = self._decide_limited(limits, row, scores, state, draw)
             ask, propensity, reason = decision.ask, decision.propensity, decision.reason
             blocked = blocks(row.id, decision.utility)  # type: ignore[arg-type]
             if blocked is None:
                 state = after
+                if limits is not None and reason in HELD_BACK:
+                    blocked = reason
             else:  # not offered to the strategy: whatever it said, this event could not have been asked about
                 ask, propensity, reason = False, 0.0, blocked
             confidence = scores.confidence
+            if drift is not None and drift.passed(first + len(predictions), confidence, row.features):
+                state = self._alarmed(state)
             if watch is not None:
                 wrong = by_step[int(confidence * steps)]
                 if propensity < least:
@@ -269,6 +284,19 @@ class ActiveLearner:
         if watch is not None:
             watch.expected = expected
         return predictions, incidents
+
+    def _alarmed(self, state: State) -> State:
+        """Return the strategy's state after an alarm."""
+        if self.accuracy is not None and enough_of(self.strategy) is not None:
+            self.accuracy.begin_anew()
+        return self.strategy.alarmed(state)
+
+    def _decide_limited(
+        self, limits: Limited, row: EventRow, scores: Scores, state: State, draw: float
+    ) -> tuple[Decision, State]:
+        if self.calibrated and self.accuracy is not None:
+            scores = self.accuracy.calibration.rescaled(scores)
+        return limits.decide_about(row, scores, state, draw, self.desk.oldest)
 
     def _decide_calibrated(self, scores: Scores, state: State, draw: float) -> tuple[Decision, State]:
         assert self.accuracy is not None
@@ -327,6 +355,7 @@ class ActiveLearner:
         example, amendment = None, None
         refused: str | None = None
         if isinstance(record, Example):
+            self._watch_error(record)
             example, refused = record, self.model.learn(record)
         elif record is not None:
             assert self.log is not None
@@ -336,8 +365,9 @@ class ActiveLearner:
                 s._replace(outcome="refused", detail=refused) if s.outcome in ("example", "amendment") else s
                 for s in settled_all
             ]
-        if self.accuracy is not None and isinstance(self.strategy, ConfidentEnough):
-            self.state = self.strategy.review(self.state, self.accuracy, self.events)
+        enough = enough_of(self.strategy)
+        if self.accuracy is not None and enough is not None:
+            self.state = enough.review(self.state, self.accuracy, self.events)
         mine = next(s for s in settled_all if s.number == number)
         return Taught(mine.outcome, mine.detail, example, settled_all, amendment)
 
@@ -374,6 +404,18 @@ class ActiveLearner:
         number, detail = amendable(amendment, self.log)
         return amendment.model_copy(update={"amends": number}), detail
 
+    def _watch_error(self, example: Example) -> None:
+        """Test, then train: see whether the model would be wrong about an example that it is about to learn."""
+        if self.drift is None:
+            return
+        (scores,) = self.model.score_all([example.features])
+        if isinstance(scores, Scores) and scores.label is not None:
+            wrong = class_text(scores.label) != class_text(
+                example.label
+            )  # of one type, as a pipeline has one
+            if self.drift.learned(self.events, wrong, scores.confidence):
+                self.state = self._alarmed(self.state)
+
     def _closed(self, event_id: str, answer: ClassLabel | None) -> None:
         if self.accuracy is not None:
             self.accuracy.settle(event_id, answer)
@@ -389,17 +431,25 @@ class ActiveLearner:
         queries: Iterable[QueryState],
         clock: str | None,
         accuracy: str | None,
+        drift: str | None = None,
     ) -> None:
         """Take over everything but the model, as a store kept it."""
         self.state, self.events, self.labels = state, events, labels
         self.desk.load(queries, clock)
         self.accuracy = self._watching(accuracy)
+        self.drift = self._detecting(drift)
 
     def _watching(self, accuracy: str | None) -> Accuracy | None:
         """Return the watch on accuracy as it was kept, if this learner has one."""
         if self.accuracy is None:
             return None
         return Accuracy(self.accuracy.window, self.events) if accuracy is None else Accuracy.load(accuracy)
+
+    def _detecting(self, drift: str | None) -> Drift | None:
+        """Return the drift detectors as they were kept, if this learner has any."""
+        if self.drift is None:
+            return None
+        return Drift(self.drift.rules) if drift is None else Drift.load(self.drift.rules, drift)
 
     def snapshot(self) -> bytes:
         """Return everything that is needed to go on elsewhere, exactly as here."""
@@ -410,6 +460,7 @@ class ActiveLearner:
             "clock": self.desk.clock,
             "queries": list(self.desk.dump()),
             "accuracy": None if self.accuracy is None else self.accuracy.dump(),
+            "drift": None if self.drift is None else self.drift.dump(),
         }
         return _MAGIC + json.dumps(head).encode() + b"\n" + self.model.dump()
 
@@ -432,9 +483,10 @@ class ActiveLearner:
             state, events, labels = tuple(head["state"]), int(head["events"]), int(head["labels"])
             desk.load([QueryState(*row) for row in head["queries"]], head["clock"])
             accuracy = self._watching(head["accuracy"])
+            drift = self._detecting(head.get("drift"))
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise SnapshotError(f"the snapshot of the learner is corrupt: {error}") from None
         self.model.load(parts[2])  # the last that can fail
         desk.amends = self.desk.amends
         self.desk, self.state, self.events, self.labels = desk, state, events, labels
-        self.accuracy = accuracy
+        self.accuracy, self.drift = accuracy, drift

@@ -134,6 +134,8 @@ class Progress:
     clock: str | None = None
     accuracy: str | None = None
     """`Accuracy.dump`; None where it is not watched."""
+    drift: str | None = None
+    """`Drift.dump`; None where nothing is watched."""
     event_position: Position = None
     label_position: Position = None
     lengths: dict[str, int] = field(default_factory=dict)

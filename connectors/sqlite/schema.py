@@ -147,13 +147,14 @@ def pipeline_of(connection: sqlite3.Connection) -> dict[str, Any]:
 
 def progress_of(connection: sqlite3.Connection) -> Progress | None:
     """Return how far a store's worker has come; None before its first batch."""
-    rows = connection.execute("SELECT name, value FROM meta WHERE name IN ('progress', 'accuracy')")
+    rows = connection.execute("SELECT name, value FROM meta WHERE name IN ('progress', 'accuracy', 'drift')")
     found = dict(rows.fetchall())
     if "progress" not in found:
         return None
     progress = Progress(**json.loads(found["progress"]))
     progress.state = tuple(progress.state)
     progress.accuracy = found.get("accuracy") or None
+    progress.drift = found.get("drift") or None
     return progress
 
 

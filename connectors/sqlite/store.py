@@ -183,11 +183,11 @@ class SqliteStore:
         if batch.snapshot is not None:
             self._keep(*batch.snapshot)
         content = asdict(batch.progress)
-        accuracy = content.pop("accuracy") or ""  # JSON already
-        progress = json.dumps(content)
+        parts = {name: content.pop(name) or "" for name in ("accuracy", "drift")}  # JSON already
+        parts["progress"] = json.dumps(content)
         many(
             "INSERT OR REPLACE INTO meta VALUES (?, ?, ?)",
-            [("progress", progress, checksum(progress)), ("accuracy", accuracy, checksum(accuracy))],
+            [(name, text, checksum(text)) for name, text in parts.items()],
         )
 
     def examples(self, start: int = 0) -> Iterator[LogRecord]:

@@ -39,6 +39,7 @@ def assembled(config: Config, name: str, on_answer: Any = None) -> Iterator[Asse
         When something cannot be opened; what was opened before is closed.
     """
     learner = build_learner(config, name)
+    _check_timestamps(config, name)
     with ExitStack() as stack:
         events = open_events(config.events, config.model.label_type or "str", name)
         stack.callback(events.close)
@@ -54,6 +55,16 @@ def assembled(config: Config, name: str, on_answer: Any = None) -> Iterator[Asse
         )
         worker.recover()
         yield Assembled(worker, learner, store)
+
+
+def _check_timestamps(config: Config, name: str) -> None:
+    key, events = config.limits.timed(), config.events
+    if key is None or events.timestamp_column is not None or events.path.startswith("kafka:"):
+        return
+    if is_bundled(events.path) or event_format(events) != "jsonl":
+        raise ConfigError(
+            f"{name}: [limits] {key}: needs the events' timestamps; set [events] timestamp_column, or use labels_total"
+        )
 
 
 def open_events(

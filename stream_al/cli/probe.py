@@ -145,14 +145,13 @@ def _rows(stream: LabelledStream) -> list[Row]:
 
 def _recorded(path: Path) -> tuple[str, Model]:
     """Return the model that a pipeline's log makes."""
-    from stream_al.amendments import ListedLog, Rewritten
+    from stream_al.amendments import ListedLog
     from stream_al.cli.recorded import open_recording
 
     recording = open_recording(path)
-    model = recording.make_learner().model
-    log = ListedLog(recording.examples)
-    for example in Rewritten(log, 0, len(log)):
-        model.fold(example, log)
+    model, log = recording.make_learner().model, ListedLog(recording.examples)
+    for record in log:
+        model.fold(record, log)
     return f"the model of {path}", model
 
 

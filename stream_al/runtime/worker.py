@@ -110,6 +110,7 @@ class Worker:
             queries=recovered.queries,
             clock=progress.clock,
             accuracy=progress.accuracy,
+            drift=progress.drift,
         )
         self._events.seek(progress.event_position)
         self._labels.seek(progress.label_position)
@@ -301,6 +302,7 @@ class Worker:
             state=learner.state,
             clock=learner.desk.clock,
             accuracy=None if learner.accuracy is None else learner.accuracy.dump(),
+            drift=None if learner.drift is None else learner.drift.dump(),
             event_position=self._events.position,
             label_position=self._labels.position,
             lengths=self._sink.lengths(),

@@ -11,12 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 HOWTOS = [
-    "corrections.md",
-    "howto-annotate.md",
-    "howto-probe.md",
-    "howto-replay.md",
-    "howto-representatives.md",
-]
+    "corrections.md", "howto-annotate.md", "howto-probe.md", "howto-replay.md", "howto-representatives.md",
+]  # fmt: skip
 
 
 @pytest.mark.slow
