@@ -63,6 +63,7 @@ docs: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/honest_accuracy.py
+	$(BIN)/python benchmarks/drift_reserve.py
 
 clean:
 	rm -rf $(VENV) stream-al-demo

@@ -1,5 +1,7 @@
 """The data sets that river bundles, as sources of events: ``river:ImageSegments``. Nothing is downloaded.
 
+``sklearn:digits`` is another: 1,797 handwritten digits of 8 × 8 pixels, which scikit-learn bundles (extra ``pool``).
+
 Guarantee: exactly once, as for files; a data set is read from its beginning to get to a position.
 """
 
@@ -12,11 +14,12 @@ from typing import Any
 from river import datasets
 
 from stream_al.codec import EventRow, event_from_fields, printable
-from stream_al.errors import RecordError, SourceError
+from stream_al.errors import ConfigError, RecordError, SourceError
 from stream_al.ports import LabelledRow, Position
 from stream_al.records import DeadLetter
 
 PREFIX = "river:"
+SKLEARN = "sklearn:"
 
 
 class RiverEvents:
@@ -25,7 +28,7 @@ class RiverEvents:
     Parameters
     ----------
     name
-        Of a class in ``river.datasets``; ids are ``name:1``, ``name:2``, …
+        Of a class in ``river.datasets``, or ``sklearn:digits``; ids are ``name:1``, ``name:2``, …
     dataset
         The iterable itself, when it is not one of river's.
 
@@ -33,11 +36,15 @@ class RiverEvents:
     ------
     SourceError
         When there is no such data set, or it would have to be downloaded.
+    ConfigError
+        When scikit-learn is needed and not installed.
     """
 
     def __init__(self, name: str, dataset: Any = None) -> None:
-        self._name = name.removeprefix(PREFIX)
-        self._dataset = _bundled(self._name) if dataset is None else dataset
+        self._name = name.removeprefix(PREFIX).removeprefix(SKLEARN)
+        if dataset is None:
+            dataset = _of_sklearn(self._name) if name.startswith(SKLEARN) else _bundled(self._name)
+        self._dataset = dataset
         self._rows: Iterator[tuple[dict[str, Any], Any]] | None = None
         self._next = 0
         self.exhausted = False
@@ -84,6 +91,11 @@ class RiverEvents:
         """Do nothing."""
 
 
+def is_bundled(path: str) -> bool:
+    """Tell whether a path is the name of a data set, which knows its own labels, instead of a file."""
+    return path.startswith((PREFIX, SKLEARN))
+
+
 def bundled() -> dict[str, type]:
     """Return the classification data sets that come with river, by name."""
     found = {}
@@ -103,3 +115,21 @@ def _bundled(name: str) -> Any:
     if name not in known:
         raise SourceError(f"{PREFIX}{name}: not a data set that river bundles; there are {', '.join(known)}")
     return known[name]()
+
+
+def _of_sklearn(name: str) -> list[tuple[dict[str, float], str]]:
+    """Return the digits (Alpaydin & Kaynak 1998, UCI); scikit-learn's others are sorted by class, so no streams."""
+    if name != "digits":
+        raise SourceError(f"{SKLEARN}{name}: not a data set that can be read here; there is {SKLEARN}digits")
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise ConfigError(
+            f"{SKLEARN}{name}: needs scikit-learn, of the `pool` extra: pip install 'stream-al[pool]'"
+        ) from None
+    found = load_digits()
+    names = [name for name in found.feature_names if name.startswith("pixel")]
+    return [
+        (dict(zip(names, map(float, values), strict=True)), str(label))
+        for values, label in zip(found.data, found.target, strict=True)
+    ]

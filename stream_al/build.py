@@ -38,11 +38,12 @@ def build_learner(config: Config, name: str = "the configuration") -> ActiveLear
         raise ConfigError(f"{name}: [model] {error}") from None
     return ActiveLearner(
         model,
-        config.strategy.build(),
+        config.query_strategy(),
         rules=desk_rules(config.labels),
         key=config.run.key,
         window=config.accuracy.window,
         calibrated=config.strategy.calibrated,
+        drift=config.drift.rules(),
     )
 
 

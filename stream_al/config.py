@@ -23,7 +23,7 @@ from pydantic import (
 
 from stream_al.desk_rules import DeskRules
 from stream_al.errors import ConfigError
-from stream_al.monitor import ConfidentEnough
+from stream_al.monitor import ConfidentEnough, DriftRules
 from stream_al.monitor.accuracy import WINDOW
 from stream_al.strategies import (
     AnyOf,
@@ -31,13 +31,17 @@ from stream_al.strategies import (
     ColdStart,
     Entropy,
     LeastConfidence,
+    Limited,
     Margin,
     QueryStrategy,
+    Quota,
     Random,
+    Reserve,
     Selective,
     VariableUncertainty,
     while_late,
 )
+from stream_al.strategies.limits import RATES
 
 try:
     from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -180,6 +184,88 @@ class StrategyConfig(_Section):
         return kind(explore=explore) if self.threshold is None else kind(self.threshold, explore)
 
 
+class QuotaConfig(_Section):
+    """One of ``[limits] quotas``: what one key, predicted class or value of a feature may use."""
+
+    by: str = Field(pattern=r"^(key|predicted|features\..+)$")
+    share: float = Field(gt=0.0, le=1.0)
+
+
+class LimitsConfig(_Section):
+    """``[limits]``: what is never exceeded, whatever the strategy wants."""
+
+    labels_per_hour: float | None = Field(None, gt=0.0, allow_inf_nan=False)
+    labels_per_day: float | None = Field(None, gt=0.0, allow_inf_nan=False)
+    labels_total: float | None = Field(None, gt=0.0, allow_inf_nan=False)
+    cost_per_label: float | None = Field(None, gt=0.0, allow_inf_nan=False)
+    spend_per_day: float | None = Field(None, gt=0.0, allow_inf_nan=False)
+    spend_total: float | None = Field(None, gt=0.0, allow_inf_nan=False)
+    burst: int = Field(20, ge=1)
+    answers_within: timedelta | None = None
+    quotas: tuple[QuotaConfig, ...] = Field((), max_length=32)
+
+    _duration = field_validator("answers_within", mode="before")(_duration)
+
+    @model_validator(mode="after")
+    def _meaningful(self) -> LimitsConfig:
+        if self.active():
+            self.around(Random())  # which says what is wrong
+        elif "burst" in self.model_fields_set - _defaults(self):
+            raise ValueError("burst: is what each limit saves up, and there is none; set labels_per_day, say")
+        return self
+
+    def active(self) -> bool:
+        """Tell whether anything is limited."""
+        return bool(self.model_fields_set - {"burst"} - _defaults(self))
+
+    def timed(self) -> str | None:
+        """Return the first key that needs the events' timestamps."""
+        keys = ("labels_per_hour", "labels_per_day", "spend_per_day", "answers_within")
+        return next((key for key in keys if getattr(self, key) is not None), None)
+
+    def around(self, strategy: QueryStrategy) -> QueryStrategy:
+        """Return a strategy within the limits."""
+        if not self.active():
+            return strategy
+        return Limited(
+            strategy,
+            **{name: getattr(self, name) for name in (*RATES, "cost_per_label", "burst", "answers_within")},
+            quotas=tuple(Quota(quota.by, quota.share) for quota in self.quotas),
+        )
+
+
+class DriftConfig(_Section):
+    """``[drift]``: what is watched for changes, and what is kept for then."""
+
+    watch: tuple[str, ...] = ()
+    detector: str = "ADWIN"
+    args: dict[str, Any] = {}
+    reserve: float | None = Field(None, gt=0.0, lt=1.0)
+    share: float = Field(0.2, gt=0.0, le=1.0)
+    events: int = Field(500, ge=1)
+    size: int = Field(100, ge=1)
+
+    @model_validator(mode="after")
+    def _meaningful(self) -> DriftConfig:
+        if self.watch:
+            self.rules()  # which says what is wrong
+        elif self.model_fields_set - _defaults(self):
+            raise ValueError('watch: nothing is watched; set it to ["error"], say')
+        return self
+
+    def rules(self) -> DriftRules | None:
+        """Return what is watched."""
+        return DriftRules(self.detector, self.args, self.watch) if self.watch else None
+
+    def around(self, strategy: StrategyConfig) -> QueryStrategy:
+        """Return a strategy, with a part of its budget in reserve if there is to be one."""
+        if self.reserve is None:
+            return strategy.build()
+        kept = strategy.budget * self.reserve
+        then = strategy.model_copy(update={"budget": strategy.budget - kept}).build()
+        return Reserve(then, kept, self.share, self.events, self.size)
+
+
 class AccuracyConfig(_Section):
     """``[accuracy]``: how the accuracy of the answers is watched."""
 
@@ -217,6 +303,7 @@ class LabelsConfig(_Section):
     max_open: int = Field(10_000, ge=1)
     when_full: Literal["stop-asking", "withdraw-least"] = "stop-asking"
     remember: int = Field(100_000, ge=0)
+    corrections: Literal["amend", "dead-letter"] = "amend"
 
     _duration = field_validator("expire_after", mode="before")(_duration)
 
@@ -387,6 +474,8 @@ class Config(BaseSettings):
 
     model: ModelConfig = ModelConfig()
     strategy: StrategyConfig = StrategyConfig()
+    limits: LimitsConfig = LimitsConfig()
+    drift: DriftConfig = DriftConfig()
     accuracy: AccuracyConfig = AccuracyConfig()
     events: EventsConfig = EventsConfig()
     labels: LabelsConfig = LabelsConfig()
@@ -406,13 +495,36 @@ class Config(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings
 
+    @model_validator(mode="after")
+    def _reserve_of_a_budget(self) -> Config:
+        if self.drift.reserve is None:
+            return self
+        if "budget" not in self.strategy.used():
+            raise ValueError(f"[drift] reserve: is of a budget, and {self.strategy.name!r} has none")
+        left = self.strategy.budget * (1.0 - self.drift.reserve)
+        if (self.strategy.explore or 0.0) > left:
+            raise ValueError(f"[drift] reserve: leaves {left:.3g} of the budget, less than explore")
+        return self
+
+    def query_strategy(self) -> QueryStrategy:
+        """Return the strategy, with its reserve and within its limits."""
+        return self.limits.around(self.drift.around(self.strategy))
+
     def pipeline(self) -> dict[str, Any]:
         """Return what decides the results: a store keeps it, and refuses to go on with another."""
         strategy = {"name", "cold_start", *self.strategy.used()}
+        # Left out when there are none, so that a store made before there were any is still the same pipeline's.
+        used = {"limits": self.limits.active(), "drift": bool(self.drift.watch)}
+        also = {
+            name: getattr(self, name).model_dump(mode="json", exclude_none=True)
+            for name, is_used in used.items()
+            if is_used
+        }
         return {
             "model": self.model.model_dump(mode="json", exclude={"checkpoint_every"}, exclude_none=True),
             "strategy": self.strategy.model_dump(mode="json", include=strategy, exclude_none=True),
             "accuracy": self.accuracy.model_dump(mode="json"),
+            **also,
             "labels": self.labels.model_dump(mode="json", include=set(RULES), exclude_none=True),
             "run": {"key": self.run.key},
         }
@@ -433,6 +545,8 @@ def stored_config(pipeline: dict[str, Any], name: str) -> Config:
         return Config.model_construct(
             model=ModelConfig(**pipeline["model"]),
             strategy=StrategyConfig(**pipeline["strategy"]),
+            limits=LimitsConfig(**pipeline.get("limits", {})),
+            drift=DriftConfig(**pipeline.get("drift", {})),
             accuracy=AccuracyConfig(**pipeline["accuracy"]),
             labels=LabelsConfig(**pipeline["labels"]),
             run=RunConfig(**pipeline["run"]),
@@ -488,7 +602,7 @@ def checked(content: dict[str, Any], name: str, base: Path = Path()) -> Config:
         changes["kafka"] = config.kafka.model_copy(
             update={k: base / v for k, v in found.items() if v is not None}
         )
-    if config.events.path != "-" and not config.events.path.startswith("river:"):
+    if config.events.path != "-" and not config.events.path.startswith(("river:", "sklearn:")):
         changes["events"] = config.events.model_copy(update={"path": str(base / config.events.path)})
     return config.model_copy(update=changes)
 

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from river import base
 from river.compose import Pipeline
 
+from stream_al.amendments import ExampleLog, amendable
 from stream_al.codec import EventRow, PredictionRow, QueryRow
 from stream_al.desk_rules import DeskRules
 from stream_al.draws import Draws
@@ -17,9 +18,21 @@ from stream_al.labels import LabelDesk, QueryState, Settled
 from stream_al.model import Model
 from stream_al.monitor.accuracy import WINDOW, Accuracy
 from stream_al.monitor.calibration import FINE
-from stream_al.monitor.enough import ConfidentEnough
-from stream_al.records import ClassLabel, Event, Example, Label, Prediction, Query, class_text
-from stream_al.strategies import Budgeted, ColdStart, Decision, QueryStrategy, State, while_late
+from stream_al.monitor.drift import Drift, DriftRules
+from stream_al.monitor.enough import enough_of
+from stream_al.records import (
+    Amendment,
+    ClassLabel,
+    Event,
+    Example,
+    Label,
+    LogRecord,
+    Prediction,
+    Query,
+    class_text,
+)
+from stream_al.strategies import Budgeted, ColdStart, Decision, Limited, QueryStrategy, State, while_late
+from stream_al.strategies.limits import HELD_BACK
 from stream_al.uncertainty import Scores
 
 _MAGIC: Final = b"stream_al learner 1\n"
@@ -45,7 +58,7 @@ class Processed(NamedTuple):
 
 
 class Taught(NamedTuple):
-    """What `ActiveLearner.teach` returns: this label's outcome, and the example if it made one.
+    """What `ActiveLearner.teach` returns: this label's outcome, and the example or the amendment if it made one.
 
     ``settled`` lists this label and those that had waited for it.
     """
@@ -54,6 +67,12 @@ class Taught(NamedTuple):
     detail: str
     example: Example | None
     settled: list[Settled]
+    amendment: Amendment | None = None
+
+    @property
+    def record(self) -> LogRecord | None:
+        """What the log of examples grows by."""
+        return self.example or self.amendment
 
 
 class Incident(NamedTuple):
@@ -97,6 +116,12 @@ class ActiveLearner:
     calibrated
         Whether the strategy sees calibrated probabilities (`stream_al.monitor.Calibration`), so that "confidence below
         0.7" means that less than 70 % of such answers are right. Predictions show what the model said.
+    log
+        Where the examples learned can be read again, so that they can be amended. Whoever gives one appends to it what
+        `teach` and `amend` return, before the next call. None: what was learned is not changed, and a changed answer
+        is ``correction-after-learning``.
+    drift
+        What to watch for changes of the stream (`stream_al.monitor.Drift`); None watches nothing.
 
     Examples
     --------
@@ -120,22 +145,37 @@ class ActiveLearner:
         key: str = "stream_al",
         window: int | None = WINDOW,
         calibrated: bool = False,
+        log: ExampleLog | None = None,
+        drift: DriftRules | None = None,
     ) -> None:
         self.model = model if isinstance(model, Model) else Model(model)
         self.strategy = strategy or default_strategy()
         self.accuracy = None if window is None else Accuracy(window)
         """How accurate the answers are; see `stream_al.monitor`."""
+        self.drift = None if drift is None else Drift(drift)
+        """Whether the stream changes; see `stream_al.monitor`."""
         self.calibrated = calibrated
-        if self.accuracy is None and (calibrated or isinstance(self.strategy, ConfidentEnough)):
+        if self.accuracy is None and (calibrated or enough_of(self.strategy) is not None):
             what = "calibrated" if calibrated else "ConfidentEnough"
             raise ValueError(f"window = None: {what} needs the accuracy watched; give a number of events")
         self.desk = LabelDesk(rules, keep_changes=False, on_close=self._closed)
+        self.log = log
         self.state: State = self.strategy.start()
         self.events = 0
         """Events answered so far."""
         self.labels = 0
         """Labels received so far."""
         self._draw = Draws(key)
+
+    @property
+    def log(self) -> ExampleLog | None:
+        """Where the examples learned can be read again."""
+        return self._log
+
+    @log.setter
+    def log(self, log: ExampleLog | None) -> None:
+        self._log = log
+        self.desk.amends = log is not None and self.desk.rules.corrections == "amend"
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────
 
@@ -188,10 +228,11 @@ class ActiveLearner:
             scored = self.model.score_all([row.features for row in rows])
             drawn = self._draw.all([row.id for row in rows])  # type: ignore[misc]  # a validated row has the text
         desk, decide = self.desk, self._decide_calibrated if self.calibrated else self.strategy.decide
+        limits = self.strategy if isinstance(self.strategy, Limited) else None
         blocks, expires = desk.blocks, desk.expires
         predictions: list[PredictionRow] = []
         incidents: list[Incident] = []
-        watch = self.accuracy
+        watch, drift = self.accuracy, self.drift
         # What `Accuracy.pass_by` does, spelled out, as this is on the path of every event.
         expected, least = (0.0, 0.0) if watch is None else (watch.expected, watch.least)
         by_step, steps = [] if watch is None else watch.calibration.expected_errors, FINE
@@ -203,14 +244,21 @@ class ActiveLearner:
                 failed += 1
                 continue
             settled = desk.advance(first + len(predictions), row.timestamp) if expires else None
-            decision, after = decide(scores, state, draw)
+            if limits is None:
+                decision, after = decide(scores, state, draw)
+            else:
+                decision, after = self._decide_limited(limits, row, scores, state, draw)
             ask, propensity, reason = decision.ask, decision.propensity, decision.reason
             blocked = blocks(row.id, decision.utility)  # type: ignore[arg-type]
             if blocked is None:
                 state = after
+                if limits is not None and reason in HELD_BACK:
+                    blocked = reason
             else:  # not offered to the strategy: whatever it said, this event could not have been asked about
                 ask, propensity, reason = False, 0.0, blocked
             confidence = scores.confidence
+            if drift is not None and drift.passed(first + len(predictions), confidence, row.features):
+                state = self._alarmed(state)
             if watch is not None:
                 wrong = by_step[int(confidence * steps)]
                 if propensity < least:
@@ -247,6 +295,19 @@ class ActiveLearner:
         if watch is not None:
             watch.expected = expected
         return predictions, incidents
+
+    def _alarmed(self, state: State) -> State:
+        """Return the strategy's state after an alarm."""
+        if self.accuracy is not None and enough_of(self.strategy) is not None:
+            self.accuracy.begin_anew()
+        return self.strategy.alarmed(state)
+
+    def _decide_limited(
+        self, limits: Limited, row: EventRow, scores: Scores, state: State, draw: float
+    ) -> tuple[Decision, State]:
+        if self.calibrated and self.accuracy is not None:
+            scores = self.accuracy.calibration.rescaled(scores)
+        return limits.decide_about(row, scores, state, draw, self.desk.oldest)
 
     def _decide_calibrated(self, scores: Scores, state: State, draw: float) -> tuple[Decision, State]:
         assert self.accuracy is not None
@@ -301,18 +362,70 @@ class ActiveLearner:
             except RecordError as error:
                 settled = Settled(number, error.reason, error.detail, label, position)
                 return Taught(error.reason, error.detail, None, [settled])
-        settled_all, example = self.desk.submit(number, label, position, self.model.version)
-        if example is not None:
-            refused = self.model.learn(example)
-            if refused is not None:
-                settled_all = [
-                    s._replace(outcome="refused", detail=refused) if s.outcome == "example" else s
-                    for s in settled_all
-                ]
-        if self.accuracy is not None and isinstance(self.strategy, ConfidentEnough):
-            self.state = self.strategy.review(self.state, self.accuracy, self.events)
+        settled_all, record = self.desk.submit(number, label, position, self.model.version)
+        example, amendment = None, None
+        refused: str | None = None
+        if isinstance(record, Example):
+            self._watch_error(record)
+            example, refused = record, self.model.learn(record)
+        elif record is not None:
+            assert self.log is not None
+            amendment, refused = record, self.model.amend(record, self.log)
+        if refused is not None:
+            settled_all = [
+                s._replace(outcome="refused", detail=refused) if s.outcome in ("example", "amendment") else s
+                for s in settled_all
+            ]
+        enough = enough_of(self.strategy)
+        if self.accuracy is not None and enough is not None:
+            self.state = enough.review(self.state, self.accuracy, self.events)
         mine = next(s for s in settled_all if s.number == number)
-        return Taught(mine.outcome, mine.detail, example, settled_all)
+        return Taught(mine.outcome, mine.detail, example, settled_all, amendment)
+
+    def amend(self, amendment: Amendment, position: str = "") -> Taught:
+        """Correct or erase what was learned of an event, by decision, whatever its annotators answered.
+
+        Raises nothing for an amendment that cannot be made: the outcome is then ``"unknown-event"``,
+        ``"already-erased"`` or ``"same-label"``, or why its label cannot be learned.
+        """
+        number = self.labels
+        self.labels += 1
+        made: Amendment | None = None
+        outcome = "amendment"
+        try:
+            made, detail = self._amendable(amendment)
+        except RecordError as error:
+            outcome, detail = error.reason, error.detail
+        if made is not None:
+            assert self.log is not None
+            refused = self.model.amend(made, self.log)
+            if refused is not None:
+                outcome, detail = "refused", refused
+            self.desk.override(made.event_id, made.label)
+        return Taught(outcome, detail, None, [Settled(number, outcome, detail, amendment, position)], made)
+
+    def _amendable(self, amendment: Amendment) -> tuple[Amendment, str]:
+        """Return the amendment with the number of its example, and what it does."""
+        if self.log is None:
+            raise RecordError(
+                "correction-after-learning", "this pipeline keeps no log, and cannot amend what it learned"
+            )
+        if amendment.label is not None:
+            self.model.check_label(amendment.label)
+        number, detail = amendable(amendment, self.log)
+        return amendment.model_copy(update={"amends": number}), detail
+
+    def _watch_error(self, example: Example) -> None:
+        """Test, then train: see whether the model would be wrong about an example that it is about to learn."""
+        if self.drift is None:
+            return
+        (scores,) = self.model.score_all([example.features])
+        if isinstance(scores, Scores) and scores.label is not None:
+            wrong = class_text(scores.label) != class_text(
+                example.label
+            )  # of one type, as a pipeline has one
+            if self.drift.learned(self.events, wrong, scores.confidence):
+                self.state = self._alarmed(self.state)
 
     def _closed(self, event_id: str, answer: ClassLabel | None) -> None:
         if self.accuracy is not None:
@@ -329,17 +442,25 @@ class ActiveLearner:
         queries: Iterable[QueryState],
         clock: str | None,
         accuracy: str | None,
+        drift: str | None = None,
     ) -> None:
         """Take over everything but the model, as a store kept it."""
         self.state, self.events, self.labels = state, events, labels
         self.desk.load(queries, clock)
         self.accuracy = self._watching(accuracy)
+        self.drift = self._detecting(drift)
 
     def _watching(self, accuracy: str | None) -> Accuracy | None:
         """Return the watch on accuracy as it was kept, if this learner has one."""
         if self.accuracy is None:
             return None
         return Accuracy(self.accuracy.window, self.events) if accuracy is None else Accuracy.load(accuracy)
+
+    def _detecting(self, drift: str | None) -> Drift | None:
+        """Return the drift detectors as they were kept, if this learner has any."""
+        if self.drift is None:
+            return None
+        return Drift(self.drift.rules) if drift is None else Drift.load(self.drift.rules, drift)
 
     def snapshot(self) -> bytes:
         """Return everything that is needed to go on elsewhere, exactly as here."""
@@ -350,6 +471,7 @@ class ActiveLearner:
             "clock": self.desk.clock,
             "queries": list(self.desk.dump()),
             "accuracy": None if self.accuracy is None else self.accuracy.dump(),
+            "drift": None if self.drift is None else self.drift.dump(),
         }
         return _MAGIC + json.dumps(head).encode() + b"\n" + self.model.dump()
 
@@ -372,8 +494,10 @@ class ActiveLearner:
             state, events, labels = tuple(head["state"]), int(head["events"]), int(head["labels"])
             desk.load([QueryState(*row) for row in head["queries"]], head["clock"])
             accuracy = self._watching(head["accuracy"])
+            drift = self._detecting(head.get("drift"))
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise SnapshotError(f"the snapshot of the learner is corrupt: {error}") from None
         self.model.load(parts[2])  # the last that can fail
+        desk.amends = self.desk.amends
         self.desk, self.state, self.events, self.labels = desk, state, events, labels
-        self.accuracy = accuracy
+        self.accuracy, self.drift = accuracy, drift

@@ -314,7 +314,9 @@ def test_a_query_row_and_the_schema_read_each_others_json(query: Query) -> None:
     numbers,
     st.none() | numbers,
     st.booleans(),
-    st.sampled_from(["none", "cold-start", "uncertain", "explore", "random", "already-asked", "queue-full"]),
+    st.sampled_from(
+        ["none", "cold-start", "uncertain", "explore", "random", "already-asked", "queue-full", "quota"]
+    ),
 )
 def test_an_encoded_prediction_is_read_by_the_schema_with_equal_fields(
     event_id: str,

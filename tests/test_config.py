@@ -49,7 +49,7 @@ def config_of(tmp_path: Path, text: str) -> Config:
             "[strategy] cold_start.shar: no such key; there are rule, examples, share",
         ),
         ("[events]\nfollow = 'maybe'", "[events] follow = 'maybe': "),
-        ("[sourc]\n", "[sourc]: no such key; there are model, strategy, accuracy, "),
+        ("[sourc]\n", "[sourc]: no such key; there are model, strategy, limits, drift, "),
         (
             "[strategy]\nthreshold = 0.2",
             "threshold: means nothing to 'budgeted', which takes budget, burst, ",

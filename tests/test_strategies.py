@@ -26,6 +26,7 @@ from stream_al.strategies import (
     Margin,
     QueryStrategy,
     Random,
+    Reserve,
     Selective,
     State,
     VariableUncertainty,
@@ -66,6 +67,8 @@ ALL = [
     Selective(0.0),
     ColdStart(Selective(0.05), examples=10),
     default_strategy(),
+    Reserve(ColdStart(Budgeted(0.08)), earned=0.02),
+    Reserve(Random(0.1), earned=1.0, share=1.0, events=3, size=1),
 ]
 
 
@@ -148,7 +151,7 @@ def test_the_suite_accepts_a_third_partys_strategy() -> None:
         ("lies", "ask exactly when draw < propensity"),
         ("depends on the draw", "does not depend on the draw"),
         ("no reason", "it is 'none' exactly when nothing is asked"),
-        ("own reason", "give one of cold-start, drift, explore"),
+        ("own reason", "give one of cold-start, cost-limit, drift, explore"),
         ("nan utility", "return a finite number"),
         ("nan threshold", "give a finite number, or None"),
         ("too probable", "it is a probability"),
@@ -262,6 +265,53 @@ def test_no_window_exceeds_the_budget_by_more_than_the_slack(
             state = strategy.charge(state)
     assert isfinite(strategy.slack())
     assert most_over(asked, strategy.rate()) <= strategy.slack() + 1e-6
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    strategies_with_budget,
+    st.builds(dict, earned=levels, share=levels, events=st.integers(1, 200), size=st.integers(1, 30)),
+    streams,
+    draw_rules,
+    st.integers(1, 100),
+)
+def test_no_alarm_makes_a_reserve_exceed_what_was_kept_back(
+    then: QueryStrategy, kept: dict[str, Any], stream: list[Scores], rule: Any, alarm_every: int
+) -> None:
+    strategy, hashed = Reserve(then, **kept), Draws("reserve")
+    state = strategy.start()
+    asked, from_reserve = [], 0
+    for number, answer in enumerate(stream):
+        draw = rule(number) if rule else hashed(str(number))
+        if number % alarm_every == 0:
+            state = strategy.alarmed(state)
+        decision, state = strategy.decide(answer, state, draw)
+        assert decision.ask == (draw < decision.propensity)
+        asked.append(decision.ask)
+        from_reserve += decision.reason == "drift"
+    assert from_reserve <= kept["earned"] * len(stream) + 1e-6, "nothing is saved before it was kept back"
+    rate = then.rate() + kept["earned"]
+    assert most_over(asked, rate) <= strategy.slack() + 1e-6
+
+
+def test_a_reserve_asks_its_share_while_the_alarm_lasts_and_the_saved_do() -> None:
+    strategy, draw = Reserve(Margin(0.0), earned=0.05, share=0.5, events=200, size=40), Draws("while")
+    state = strategy.start()
+    told = []
+    for number in range(3000):
+        if number in (1000, 2000):
+            state = strategy.alarmed(state)
+        decision, state = strategy.decide(answer_of(0.3), state, draw(str(number)))
+        told.append(decision)
+    asked = [number for number, decision in enumerate(told) if decision.ask]
+    assert asked
+    assert {decision.reason for decision in told} == {"none", "drift"}
+    assert all(1000 <= number < 1200 or 2000 <= number < 2200 for number in asked)
+    for first in (1000, 2000):
+        spent = sum(first <= number < first + 200 for number in asked)
+        assert 40 <= spent <= 40 + 200 * 0.05
+    assert {decision.propensity for decision in told[:1000]} == {0.0}
+    assert {decision.propensity for decision in told[1000:1050]} == {0.5}
 
 
 @settings(max_examples=100, deadline=None)

@@ -132,6 +132,8 @@ class EventLane:
                 continue
             if incident is not None and incident.query is not None:
                 out.counts[f"asked:{incident.query.reason}"] += 1
+            elif incident is not None and incident.blocked:
+                out.counts[f"blocked:{incident.blocked}"] += 1
             self._send(record, str(row.id), lines[at], incident.line if incident else b"", out)
             at += 1
         out.events += at

@@ -64,6 +64,16 @@ class KafkaWorker:
                     f"{name}: [strategy] {key}: on Kafka the accuracy is not known to the workers while they run "
                     "(`stream-al status` estimates it); leave it out, or run on a store"
                 )
+        if config.limits.answers_within is not None:
+            raise ConfigError(
+                f"{name}: [limits] answers_within: who scores does not know the open queries on Kafka; leave it out, and "
+                "set [labels] max_open"
+            )
+        if config.drift.watch:
+            raise ConfigError(
+                f"{name}: [drift] watch: the stream is in partitions on Kafka, and nobody sees all of it; leave it out, or "
+                "run on a store"
+            )
         self._config, self._kafka, self._name, self._tell = config, config.kafka, name, tell
         learner = build_learner(config, name)
         self.model = learner.model
@@ -77,6 +87,7 @@ class KafkaWorker:
         self._fold = Fold(
             self._topics.examples,
             self.model,
+            lambda: client.consumer(self._kafka),
             query_partitions=self._topics.query_partitions,
             remember=config.labels.remember,
             snapshots=self._kafka.snapshots,
@@ -265,6 +276,7 @@ class KafkaWorker:
 
     def close(self) -> None:
         """Leave the group and close the connections."""
+        self._fold.close_reader()
         if self._session is not None:
             self._session.close()
             self._session = None

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from connectors.sqlite.schema import connect, explained, pipeline_of, progress_of
-from stream_al.errors import RecordError
-from stream_al.records import ClassLabel, Label, Query, parse_label
-
-_FOR_ME: Final = """
-FROM queries WHERE status = 'open'
-AND event_id NOT IN (SELECT event_id FROM drafts WHERE annotator = :me)
-AND event_id NOT IN (SELECT value FROM json_each(:on_their_way))
-AND (votes = '[]' OR NOT EXISTS (
-    SELECT 1 FROM json_each(votes) WHERE json_extract(value, '$[1].annotator') = :me))
-AND (abstained = '[]' OR NOT EXISTS (SELECT 1 FROM json_each(abstained) WHERE value = :me))
-"""
+from connectors.sqlite import sharing
+from connectors.sqlite.classes import KnownClasses
+from connectors.sqlite.schema import connect, explained, progress_of
+from stream_al.annotate.words import Standing
+from stream_al.records import ClassLabel, Query
 
 
 class Annotations:
@@ -28,7 +21,7 @@ class Annotations:
 
     An answer is first a draft, durable but not yet sent, so that it can be undone; a draft is sent when
     enough others followed it, or when the annotator leaves. Drafts of a session that died are sent when the
-    same annotator comes back.
+    same annotator comes back. A query that others have before them is not given to one more (`sharing`).
 
     Parameters
     ----------
@@ -38,6 +31,8 @@ class Annotations:
         The name the answers bear.
     undo
         How many answers can be undone.
+    now
+        The time in seconds, for leases.
 
     Raises
     ------
@@ -45,14 +40,19 @@ class Annotations:
         When there is no such store.
     """
 
-    def __init__(self, path: Path, annotator: str, *, undo: int = 10) -> None:
+    def __init__(
+        self, path: Path, annotator: str, *, undo: int = 10, now: Callable[[], float] = time.time
+    ) -> None:
         self.path = path
         self.annotator = annotator
         self._undo = undo
-        self._classes: list[ClassLabel] = []
-        self._examples_read = 0
+        self._now = now
         self._connection = connect(path)
         try:
+            with explained(path):
+                sharing.prepare(self._connection)
+                self._quorum = sharing.quorum(self._connection)
+                self._known = KnownClasses(self._connection)
             self.send()
         except BaseException:
             self._connection.close()
@@ -75,24 +75,26 @@ class Annotations:
     # ── what there is to answer ──────────────────────────────────────────────────────────────────
 
     def next_queries(self, limit: int = 1) -> list[Query]:
-        """Return open queries this annotator has not answered, those worth most first."""
-        with self._transaction("DEFERRED") as connection:
+        """Return open queries for this annotator, those worth most first, and hold them for a while."""
+        with self._transaction() as connection:
             rows = connection.execute(
-                f"SELECT query {_FOR_ME} ORDER BY utility DESC, asked LIMIT :limit",
+                f"SELECT q.event_id, q.query {sharing.FOR_ME} ORDER BY q.utility DESC, q.asked LIMIT :limit",
                 {**self._me(), "limit": limit},
             ).fetchall()
-        return [Query.model_validate_json(query) for (query,) in rows]
+            until = self._now() + sharing.LEASE_SECONDS
+            sharing.lease(connection, self.annotator, [event_id for event_id, _ in rows], until)
+        return [Query.model_validate_json(query) for _, query in rows]
+
+    def hold(self, event_id: str) -> None:
+        """Go on holding a query that is being looked at."""
+        with self._transaction() as connection:
+            sharing.lease(connection, self.annotator, [event_id], self._now() + sharing.LEASE_SECONDS)
 
     def count_for_me(self) -> int:
-        """Return how many open queries this annotator has not answered."""
+        """Return how many open queries there are for this annotator to answer."""
         with self._transaction("DEFERRED") as connection:
-            (count,) = connection.execute(f"SELECT count(*) {_FOR_ME}", self._me()).fetchone()
+            (count,) = connection.execute(f"SELECT count(*) {sharing.FOR_ME}", self._me()).fetchone()
         return int(count)
-
-    def statuses(self) -> dict[str, int]:
-        """Return how many queries there are of each status (`stream_al.labels.STATUSES`)."""
-        with explained(self.path):
-            return dict(self._connection.execute("SELECT status, count(*) FROM queries GROUP BY status"))
 
     def status(self, event_id: str) -> str | None:
         """Return the status of an event's query; None when there is none."""
@@ -102,90 +104,37 @@ class Annotations:
             ).fetchone()
             return None if row is None else str(row[0])
 
-    def count_events(self) -> int:
-        """Return how many events the worker has answered."""
-        with explained(self.path):
-            progress = progress_of(self._connection)
-            return progress.events if progress else 0
+    def standing(self) -> Standing:
+        """Return what an annotator without a card should know."""
+        with self._transaction("DEFERRED") as connection:
+            me = self._me()
+            return standing(connection, me)
 
-    def count_on_their_way(self) -> int:
-        """Return how many of this annotator's answers were sent and not yet read by the worker."""
-        with self._transaction("DEFERRED"):
-            return sum(label.annotator == self.annotator for label in self._on_their_way())
-
-    def _me(self) -> dict[str, str]:
-        mine = [label.event_id for label in self._on_their_way() if label.annotator == self.annotator]
-        return {"me": self.annotator, "on_their_way": json.dumps(mine)}
-
-    def _on_their_way(self) -> Iterator[Label]:
-        """Yield the labels in the inbox that the worker has not read; what is no label is its business."""
-        progress = progress_of(self._connection)
-        position = progress.label_position if progress else 0
-        taken = position if isinstance(position, int) else 0
-        for (record,) in self._connection.execute("SELECT record FROM inbox WHERE number > ?", (taken,)):
-            try:
-                yield parse_label(record)
-            except RecordError:
-                continue
+    def _me(self) -> dict[str, Any]:
+        sharing.refresh(self._connection)
+        return {"me": self.annotator, "now": self._now(), "quorum": self._quorum}
 
     # ── classes ──────────────────────────────────────────────────────────────────────────────────
 
     def classes(self) -> list[ClassLabel]:
         """Return the classes that are configured, learned, or on their way to be, sorted."""
         with self._transaction("DEFERRED"):
-            found = self._learned()
-            kind = self.label_type()
-            if self.configured_classes():
-                return _in_order(found)
-            for label in (*self._answered(), *(label.label for label in self._on_their_way())):
-                if label is not None and kind in (None, type(label).__name__):
-                    _add(found, label)
-        return _in_order(found)
-
-    def _learned(self) -> list[ClassLabel]:
-        """Return the configured and learned classes; the log only grows, so only its new end is read."""
-        for label in self.configured_classes():
-            _add(self._classes, label)
-        rows = self._connection.execute(
-            "SELECT max(number), json_extract(example, '$.label') AS label, "
-            "json_type(example, '$.label') AS kind FROM examples WHERE number >= ? GROUP BY label, kind",
-            (self._examples_read,),
-        ).fetchall()
-        for number, value, kind in rows:
-            self._examples_read = max(self._examples_read, number + 1)
-            _add(self._classes, _typed(value, kind))
-        return list(self._classes)
-
-    def _answered(self) -> Iterator[ClassLabel | None]:
-        """Yield the classes in answers that wait for a quorum, or are still drafts of this annotator."""
-        rows = self._connection.execute(
-            "SELECT DISTINCT json_extract(vote.value, '$[1].label'), json_type(vote.value, '$[1].label') "
-            "FROM queries, json_each(votes) AS vote WHERE status = 'open' AND votes != '[]'"
-        )
-        yield from (_typed(value, kind) for value, kind in rows)
-        drafts = self._connection.execute("SELECT record FROM drafts WHERE annotator = ?", (self.annotator,))
-        yield from (parse_label(record).label for (record,) in drafts)
+            sharing.refresh(self._connection)
+            return self._known.all(self.annotator)
 
     def configured_classes(self) -> list[ClassLabel]:
         """Return the classes the configuration lists; when it does, no other can be learned."""
-        with explained(self.path):
-            found: list[ClassLabel] = pipeline_of(self._connection).get("model", {}).get("classes") or []
-            return list(found)
+        return list(self._known.configured)
 
     def label_source(self) -> str:
         """Return where the store's worker takes labels from; ``"store"`` is here."""
         with explained(self.path):
-            row = self._connection.execute("SELECT value FROM meta WHERE name = 'label_source'").fetchone()
-            return "store" if row is None else str(row[0])
+            return label_source(self._connection)
 
     def label_type(self) -> str | None:
         """Return the pipeline's label type: configured, or fixed by its first class; None while it is not."""
         with explained(self.path):
-            kind = pipeline_of(self._connection).get("model", {}).get("label_type")
-            if isinstance(kind, str):
-                return kind
-            learned = self._learned()
-            return type(learned[0]).__name__ if learned else None
+            return self._known.kind()
 
     # ── answers ──────────────────────────────────────────────────────────────────────────────────
 
@@ -242,21 +191,38 @@ class Annotations:
     def close(self) -> None:
         """Send what is unsent, and close."""
         try:
-            self.send()
+            with self._transaction() as connection:
+                sharing.lease(connection, self.annotator, [], 0.0)
+                self._send(keep=0)
         finally:
             self._connection.close()
 
 
-def _typed(value: Any, kind: str) -> ClassLabel:
-    """Return a class as JSON had it; SQLite gives its booleans as numbers."""
-    label: ClassLabel = {"true": True, "false": False}.get(kind, value)
-    return label
+def label_source(connection: sqlite3.Connection) -> str:
+    """Return where a store's worker takes labels from; ``"store"`` is here."""
+    row = connection.execute("SELECT value FROM meta WHERE name = 'label_source'").fetchone()
+    return "store" if row is None else str(row[0])
 
 
-def _in_order(classes: list[ClassLabel]) -> list[ClassLabel]:
-    return sorted(classes, key=lambda label: (type(label).__name__, label))
-
-
-def _add(classes: list[ClassLabel], label: ClassLabel) -> None:
-    if not any(type(label) is type(known) and label == known for known in classes):
-        classes.append(label)
+def standing(connection: sqlite3.Connection, me: dict[str, Any]) -> Standing:
+    """Return what an annotator without a card should know; ``me`` as in `sharing.FOR_ME`."""
+    execute = connection.execute
+    statuses = dict(execute("SELECT status, count(*) FROM queries GROUP BY status").fetchall())
+    progress = progress_of(connection)
+    events = progress.events if progress else 0
+    (mine,) = execute("SELECT count(*) FROM temp.on_their_way WHERE annotator = :me", me).fetchone()
+    (held,) = execute(
+        f"SELECT count(*) FROM queries AS q WHERE q.status = 'open' AND {sharing.NOT_MINE} "
+        f"AND NOT ({sharing.WANTED})",
+        me,
+    ).fetchone()
+    (until,) = execute("SELECT min(until) FROM leases WHERE annotator <> :me AND until > :now", me).fetchone()
+    (last,) = execute("SELECT max(asked) FROM queries").fetchone()
+    return Standing(
+        events=events,
+        statuses=statuses,
+        on_their_way=mine,
+        held=held,
+        held_until="" if until is None else time.strftime("%H:%M", time.localtime(until)),
+        sure_for=0 if last is None else max(0, events - last - 1),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -12,9 +12,11 @@ from connectors.sqlite.journal import JournalEvents
 from connectors.sqlite.schema import connect, explained, pipeline_of, progress_of, read_examples
 from stream_al.codec import EventRow, PredictionRow
 from stream_al.errors import StoreError
-from stream_al.learner import ActiveLearner
 from stream_al.ports import Progress
 from stream_al.recording import RecordedLabel, Recording
+
+if TYPE_CHECKING:  # with it comes River, which the page's server does without
+    from stream_al.learner import ActiveLearner
 
 _decode = msgspec.json.Decoder(PredictionRow).decode
 
@@ -57,7 +59,7 @@ def read_recording(path: Path, make_learner: Callable[[dict[str, Any]], ActiveLe
                 )
             ]
             closed = connection.execute(
-                "SELECT event_id, status FROM queries WHERE status NOT IN ('open', 'answered')"
+                "SELECT event_id, status FROM queries WHERE status NOT IN ('open', 'answered', 'erased')"
             ).fetchall()
             examples = tuple(read_examples(connection, path))
     except (msgspec.MsgspecError, ValueError) as error:

@@ -13,10 +13,12 @@ from typing import Final, get_args
 from stream_al.draws import Draws
 from stream_al.records import Reason
 from stream_al.strategies import Decision, QueryStrategy, State
+from stream_al.strategies.limits import HELD_BACK
 from stream_al.uncertainty import Scores, scores
 
 REASONS: Final = frozenset(get_args(Reason)) - {"already-asked", "queue-full"}
 """What a strategy may give as its reason; the other two are the label desk's."""
+_NOT_ASKING: Final = {"none", *HELD_BACK}
 
 _STATE_BYTES: Final = 1024
 _DRAWS: Final = (0.0, 1e-9, 0.01, 0.1, 0.3, 0.5, 0.9, 1.0 - 2.0**-53)
@@ -28,8 +30,8 @@ def check_strategy(strategy: QueryStrategy, *, events: int = 2000, keys: int = 4
     It is run over a dozen streams made to break it (constant, tied, trending, bursting, alternating and NaN
     probabilities, models that know no class or one), and must be: frozen and hashable, small in its state, a
     pure function of its arguments, consistent (``ask == (draw < propensity)``, a reason from `REASONS`,
-    ``"none"`` exactly when it does not ask), right about its propensity, and within its budget (``rate()``
-    and ``slack()``) in every window, also when queries are charged to it.
+    ``"none"`` or what held it back exactly when it does not ask), right about its propensity, and within its
+    budget (``rate()`` and ``slack()``) in every window, also when queries are charged to it.
 
     Parameters
     ----------
@@ -228,7 +230,7 @@ def _wrong_decision(decision: Decision, draw: float) -> str | None:
         return f"ask is {ask} at draw {draw!r}, propensity {propensity!r}; ask exactly when draw < propensity"
     if reason not in REASONS:
         return f"reason is {reason!r}; give one of {', '.join(sorted(REASONS))}"
-    if (reason == "none") == ask:
+    if (reason in _NOT_ASKING) == ask:
         return f"reason is {reason!r} and ask is {ask}; it is 'none' exactly when nothing is asked"
     return None
 

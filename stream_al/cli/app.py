@@ -14,10 +14,13 @@ try:
 except ImportError:  # pragma: no cover - depends on how it was installed
     sys.exit("the command line needs the `cli` extra: pip install 'stream-al[cli]'")
 
+from stream_al.cli.amend import amend_command, erase_command
 from stream_al.cli.counterfactual import counterfactual_command
 from stream_al.cli.demo import demo_command
 from stream_al.cli.init import init_command
 from stream_al.cli.oracle import oracle_command
+from stream_al.cli.people import people_app
+from stream_al.cli.probe import probe_command
 from stream_al.cli.replay import replay_command
 from stream_al.cli.representatives import representatives_command
 from stream_al.cli.run import run_command
@@ -37,7 +40,8 @@ app = typer.Typer(
         "Start with [bold]stream-al demo[/bold]; then [bold]init[/bold] a configuration, [bold]run[/bold] it, "
         "and [bold]label[/bold] in another terminal. On Kafka, [bold]topics create[/bold] comes before "
         "[bold]run[/bold].\n\n"
-        "Exit codes: 0 fine; 1 verify or topics found something wrong; 2 wrong usage or configuration; "
+        "Exit codes: 0 fine; 1 verify or topics found something wrong, or an amendment would change nothing; "
+        "2 wrong usage or configuration; "
         "3 an input or a store cannot be used; 4 a store is in use or no broker answers, try again later."
     ),
 )
@@ -82,17 +86,61 @@ def label_command(
     raise typer.Exit(label(store, annotator or getpass.getuser(), show_prediction, undo))
 
 
+def annotate_command(
+    target: Annotated[
+        Path,
+        typer.Argument(help="The pipeline's SQLite file, or its configuration (.toml).", show_default=False),
+    ],
+    annotator: Annotated[
+        str,
+        typer.Option("--as", help="Your name, where nobody logs in.", envvar="STREAM_AL_ANNOTATOR"),
+    ] = "",
+    host: Annotated[
+        str,
+        typer.Option(help="The address to listen on; on any but this machine's own everybody must log in."),
+    ] = "localhost",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8642,
+    show_prediction: Annotated[
+        str, typer.Option(help="When to show the model's own answer: never, after or before an annotator's.")
+    ] = "after",
+    guideline: Annotated[
+        Path | None,
+        typer.Option(help="A text file that says how to label; key h shows it.", show_default=False),
+    ] = None,
+    images_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An origin that images may be loaded from (https://…); may be repeated.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Answer the open queries of a store in the browser, one key an answer, by as many people as you like.
+
+    Example: stream-al annotate pipeline.toml
+    """
+    from stream_al.cli.annotate import annotate_command as annotate
+
+    annotate(
+        target, annotator or getpass.getuser(), host, port, show_prediction, guideline, images_from or []
+    )
+
+
 app.command("demo")(demo_command)
 app.command("init")(init_command)
 app.command("run")(run_command)
 app.command("label")(label_command)
+app.command("annotate")(annotate_command)
+app.command("amend")(amend_command)
+app.command("erase")(erase_command)
 app.command("status")(status_command)
 app.command("replay")(replay_command)
 app.command("tune")(tune_command)
 app.command("counterfactual")(counterfactual_command)
+app.command("probe")(probe_command)
 app.command("representatives")(representatives_command)
 app.command("verify")(verify_command)
 app.command("oracle")(oracle_command)
+app.add_typer(people_app)
 app.add_typer(topics_app)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from connectors.datasets import PREFIX, RiverEvents
+from connectors.datasets import RiverEvents, is_bundled
 from connectors.files import Columns, CsvEvents, JsonlEvents, JsonlLabels, JsonlSink, event_lines
 from connectors.parquet import ParquetEvents
 from connectors.sqlite import SqliteLabels, SqliteStore
@@ -39,6 +39,7 @@ def assembled(config: Config, name: str, on_answer: Any = None) -> Iterator[Asse
         When something cannot be opened; what was opened before is closed.
     """
     learner = build_learner(config, name)
+    _check_timestamps(config, name)
     with ExitStack() as stack:
         events = open_events(config.events, config.model.label_type or "str", name)
         stack.callback(events.close)
@@ -54,6 +55,16 @@ def assembled(config: Config, name: str, on_answer: Any = None) -> Iterator[Asse
         )
         worker.recover()
         yield Assembled(worker, learner, store)
+
+
+def _check_timestamps(config: Config, name: str) -> None:
+    key, events = config.limits.timed(), config.events
+    if key is None or events.timestamp_column is not None or events.path.startswith("kafka:"):
+        return
+    if is_bundled(events.path) or event_format(events) != "jsonl":
+        raise ConfigError(
+            f"{name}: [limits] {key}: needs the events' timestamps; set [events] timestamp_column, or use labels_total"
+        )
 
 
 def open_events(
@@ -75,7 +86,7 @@ def open_events(
     kafka
         How to connect, for ``kafka:TOPIC``; by default as the environment says (``STREAM_AL_KAFKA__BOOTSTRAP`` …).
     """
-    if events.path.startswith(PREFIX):
+    if is_bundled(events.path):
         return RiverEvents(events.path)
     columns = Columns(
         events.id_column,
@@ -123,7 +134,7 @@ def _labels(config: Config, store: SqliteStore) -> LabelSource:
     if labels.source == "file" and labels.path is not None:
         return JsonlLabels(labels.path, max_bytes=config.events.max_record_bytes)
     if labels.source == "simulated":
-        if config.events.label_column is None and not config.events.path.startswith(PREFIX):
+        if config.events.label_column is None and not is_bundled(config.events.path):
             raise ConfigError(
                 '[labels] source = "simulated": set [events] label_column, where it finds the truth'
             )

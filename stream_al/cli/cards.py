@@ -6,10 +6,6 @@ reach the terminal as anything but text: markup is never interpreted, control ch
 
 from __future__ import annotations
 
-import json
-import math
-import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -19,15 +15,10 @@ from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.panel import Panel
 from rich.text import Text
 
-from stream_al.reasons import reason_text
+from stream_al.annotate import words
+from stream_al.annotate.words import class_text, value_text
 from stream_al.records import ClassLabel, Query
 
-_ESCAPES: Final = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # colours, the cursor, modes
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # titles, links, …
-    r"|\x1b[ -/]*[0-~]"
-)
-_KEPT: Final = "\n\u200c\u200d"  # the joiners belong to Persian and to emoji
 _GAP: Final = 4
 _LONG: Final = 36
 """Cells of a value that still goes into the table; longer ones are wrapped below it."""
@@ -36,94 +27,12 @@ _ROWS: Final = 10
 """Rows of a table before it gets another column."""
 
 
-# ── texts ────────────────────────────────────────────────────────────────────────────────────────
-
-
-def plain(value: object) -> str:
-    r"""Return text without escape sequences, control characters and changes of direction.
-
-    Examples
-    --------
-    >>> plain("\x1b[31mred\x1b[0m\x07 and\tplain")
-    'red and  plain'
-    """
-    text = _ESCAPES.sub("", str(value).replace("\r\n", "\n"))
-    text = text.replace("\t", "  ").replace("\u2028", "\n").replace("\u2029", "\n")
-    return "".join(c for c in text if c in _KEPT or unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
-
-
 def one_line(value: object, cells: int | None = None) -> str:
-    """Return `plain` text on one line, cut to a number of terminal cells."""
-    text = Text(" ".join(plain(value).split("\n")))
+    """Return text on one line, harmless, cut to a number of terminal cells."""
+    text = Text(words.one_line(value))
     if cells is not None:
         text.truncate(cells, overflow="ellipsis")
     return text.plain
-
-
-def value_text(value: object) -> str:
-    """Return a value as people write it.
-
-    Examples
-    --------
-    >>> value_text(0.1 + 0.2), value_text(12345678.9), value_text(True), value_text(None)
-    ('0.3', '12345678.90', 'true', '—')
-    """
-    if isinstance(value, str):
-        return plain(value)
-    if value is None:
-        return "—"
-    if isinstance(value, float) and math.isfinite(value):
-        text = f"{value:.6g}"
-        return f"{value:.2f}".removesuffix(".00") if "e+" in text and abs(value) < 1e15 else text
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return plain(json.dumps(_cleaned(value), ensure_ascii=False, default=str))
-
-
-def _cleaned(value: object) -> object:
-    """Return nested values with plain texts, before JSON writes control characters as escapes."""
-    if isinstance(value, Mapping):
-        return {plain(key): _cleaned(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_cleaned(inner) for inner in value]
-    return plain(value) if isinstance(value, str) else value
-
-
-def class_text(label: ClassLabel) -> str:
-    """Return a class as it is shown and typed."""
-    return str(label).lower() if isinstance(label, bool) else one_line(label) or "(blank)"
-
-
-def share_text(probability: float) -> str:
-    """Return a probability in percent, never rounded to a certainty it is not.
-
-    Examples
-    --------
-    >>> share_text(0.614), share_text(0.9999), share_text(1.0)
-    ('61 %', 'over 99 %', '100 %')
-    """
-    if 0.99 < probability < 1.0:
-        return "over 99 %"
-    return "under 1 %" if 0.0 < probability < 0.01 else f"{probability:.0%}".replace("%", " %")
-
-
-def why(query: Query) -> str:
-    """Return why an event is asked about, in one sentence for people."""
-    reason = reason_text(query.reason, query.utility, query.threshold)
-    known = {0: "no examples yet", 1: "1 example"}.get(query.model_version, f"{query.model_version} examples")
-    return f"Asked because: {reason}. The model had learned {known} (version {query.model_version})."
-
-
-def model_said(query: Query, label: ClassLabel | None = None) -> str:
-    """Return the model's own answer to a query, compared with somebody's when that is given."""
-    if query.predicted is None:
-        return "the model had no answer yet"
-    said = class_text(query.predicted)
-    probability = query.probabilities.get(said if isinstance(query.predicted, bool) else str(query.predicted))
-    sure = "" if probability is None else f" ({share_text(probability)})"
-    if type(label) is type(query.predicted) and label == query.predicted:
-        return f"the model had said so too{sure}"
-    return f"the model had said {said}{sure}"
 
 
 # ── tables ───────────────────────────────────────────────────────────────────────────────────────

@@ -26,8 +26,10 @@ from rich.console import Console
 from rich.text import Text
 
 from connectors.sqlite import Annotations
+from stream_al.annotate.classes import codes
+from stream_al.annotate.words import class_text, model_said, why
 from stream_al.cli import cards, keys
-from stream_al.cli.cards import class_text, one_line
+from stream_al.cli.cards import one_line
 from stream_al.cli.labeller import Labeller
 from stream_al.cli.session import Session
 from stream_al.errors import ConfigError, RecordError
@@ -125,12 +127,10 @@ def _answer_lines(session: Session, source: keys.Input, console: Console) -> Non
     while session.card is not None:
         card = session.card
         console.print(Text(f"── {one_line(card.event_id)}  ({session.left} to answer)"))
-        console.print(*cards.card(card, console, console.width), Text(), cards.why(card), sep="\n")
+        console.print(*cards.card(card, console, console.width), Text(), why(card), sep="\n")
         if session.show_prediction == "before":
-            console.print(f"Before you answer: {cards.model_said(card)}.")
-        console.print(
-            *cards.in_columns(cards.choices(keys.codes(session.classes)), console.width, 3), sep="\n"
-        )
+            console.print(f"Before you answer: {model_said(card)}.")
+        console.print(*cards.in_columns(cards.choices(codes(session.classes)), console.width, 3), sep="\n")
         while session.card is card:
             line = source.line()
             if line is None or line.strip() == "q":
@@ -144,7 +144,7 @@ def _answer_lines(session: Session, source: keys.Input, console: Console) -> Non
 
 def _obey(session: Session, line: str) -> None:
     command, _, name = line.partition(" ")
-    numbered = keys.codes(session.classes)
+    numbered = codes(session.classes)
     named = {class_text(label): label for label in session.classes}
     if line == "u":
         session.abstain("unsure")

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from stream_al.annotate.classes import codes, matching
+from stream_al.annotate.words import class_text, model_said, why
 from stream_al.cli import cards
 from stream_al.cli.keys import (
     BACKSPACE,
@@ -24,8 +26,6 @@ from stream_al.cli.keys import (
     UNDO,
     UP,
     Keyboard,
-    codes,
-    matching,
 )
 from stream_al.cli.session import Session
 from stream_al.errors import RecordError
@@ -213,7 +213,7 @@ class Labeller:
             return
         twins = [c for c in session.classes if str(c).casefold() == str(label).casefold() and c != label]
         question = (
-            f"There is {cards.class_text(twins[0])} already. Enter again if you mean another class."
+            f"There is {class_text(twins[0])} already. Enter again if you mean another class."
             if twins
             else ""
         )
@@ -264,9 +264,9 @@ class Labeller:
             if self._drawn != (card, width):
                 self._body, self._drawn = cards.card(card, self._console, width), (card, width)
             self._show(card.event_id, self._body)
-            screen.why = Text(cards.why(card), "dim")
+            screen.why = Text(why(card), "dim")
             if session.show_prediction == "before":
-                screen.why.append(f"\nBefore you answer: {cards.model_said(card)}.", "not dim magenta")
+                screen.why.append(f"\nBefore you answer: {model_said(card)}.", "not dim magenta")
             self._draw_choices()
         return screen
 

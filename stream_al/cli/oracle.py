@@ -34,6 +34,7 @@ def oracle_command(
 
     Example: stream-al oracle pipeline.toml --truth events.jsonl --delay 20 --jitter 50
     """
+    from connectors.datasets import is_bundled
     from connectors.kafka.client import require_kafka
     from stream_al.cli.assemble import open_events
     from stream_al.cli.run import StopSignal
@@ -49,7 +50,7 @@ def oracle_command(
     require_kafka()
     from connectors.kafka.oracle import TopicOracle
 
-    bundled = truth.startswith("river:")
+    bundled = is_bundled(truth)
     events = EventsConfig(path=truth, id_column=id_column, label_column=None if bundled else label_column)
     source = open_events(events, settings.model.label_type or "str", "--truth")
     known = {}

@@ -29,8 +29,8 @@ Source: TypeAlias = Annotated[
     str,
     typer.Argument(
         help="A CSV or JSONL file (plain or .gz), a Parquet file, - for standard input, river:NAME for a data set that "
-        "comes with river, kafka:TOPIC[@FROM-TO] for what a topic has now; or what a pipeline recorded: its store "
-        "(.db), or its configuration (.toml).",
+        "comes with river, sklearn:digits, kafka:TOPIC[@FROM-TO] for what a topic has now; or what a pipeline recorded: "
+        "its store (.db), or its configuration (.toml).",
         show_default=False,
     ),
 ]
@@ -177,14 +177,14 @@ class Input:
         SourceError
             When it cannot be read.
         """
-        from connectors.datasets import PREFIX
+        from connectors.datasets import is_bundled
         from stream_al.cli.assemble import open_events
         from stream_al.cli.recorded import open_recording
         from stream_al.config import EventsConfig
         from stream_al.model import LABEL_TYPES
         from stream_al.replay.stream import LabelledStream
 
-        bundled = self.source.startswith(PREFIX)
+        bundled = is_bundled(self.source)
         columns = {"label": self.label_column, "id": self.id_column, "timestamp": self.timestamp_column}
         if bundled and (given := [name for name, column in columns.items() if column is not None]):
             raise ConfigError(f"--{given[0]}-column: {self.source} knows its own; leave it out")

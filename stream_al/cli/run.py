@@ -19,6 +19,7 @@ from stream_al.ports import Progress
 
 if TYPE_CHECKING:
     from stream_al.config import Config
+    from stream_al.monitor import Drift
 
 _QUIET_SECONDS = 10.0
 """How often a run without a terminal says how it stands."""
@@ -69,7 +70,7 @@ def run_command(
         if worker.progress.events and not quiet:
             console.print(f"going on after event {worker.progress.events:,}", style="dim")
         tune_collector()
-        with stop, Reporter(console, worker.progress, quiet=quiet) as reporter:
+        with stop, Reporter(console, worker.progress, pipeline.learner.drift, quiet=quiet) as reporter:
             worker.run(until, stop, lambda progress: reporter.update(progress, len(pipeline.learner.desk)))
         found = summary(worker.progress, len(pipeline.learner.desk), settings.strategy.stop_at)
         found["digest"] = pipeline.learner.model.digest()
@@ -144,7 +145,9 @@ class StopSignal:
 class Reporter:
     """Shows how a run stands: a live line on a terminal, a line now and then elsewhere."""
 
-    def __init__(self, console: Console, start: Progress, *, quiet: bool) -> None:
+    def __init__(self, console: Console, start: Progress, drift: Drift | None = None, *, quiet: bool) -> None:
+        self._drift = drift
+        self._alarms = 0 if drift is None else drift.alarms
         self._console = console
         self._quiet = quiet
         self._began = self._last = time.monotonic()
@@ -161,7 +164,11 @@ class Reporter:
             self._live.stop()
 
     def update(self, progress: Progress, open_queries: int) -> None:
-        """Show how things stand after a batch."""
+        """Show how things stand after a batch. Alarms are said even to who wants quiet."""
+        if self._drift is not None and self._drift.alarms > self._alarms:
+            for alarm in list(self._drift.recent)[self._alarms - self._drift.alarms :]:
+                self._console.print(f"drift: {alarm.text()}", style="yellow", highlight=False)
+            self._alarms = self._drift.alarms
         if self._quiet:
             return
         now = time.monotonic()

@@ -6,24 +6,16 @@ import time
 from collections import Counter
 from datetime import UTC, datetime
 from statistics import median
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from rich.text import Text
 
 from connectors.sqlite import Annotations
-from stream_al.cli import cards, keys
-from stream_al.cli.cards import class_text, one_line
+from stream_al.annotate.classes import class_of
+from stream_al.annotate.words import STATUS_WORDS, class_text, count, model_said, plain, why_empty
+from stream_al.cli.cards import one_line
 from stream_al.errors import RecordError
 from stream_al.records import ClassLabel, Label, Query
-
-_STATUS: Final = {
-    "open": "open",
-    "answered": "answered",
-    "disputed": "closed without agreement",
-    "unanswerable": "closed because nobody could tell",
-    "expired": "expired",
-    "withdrawn": "withdrawn",
-}
 
 
 class _Given(NamedTuple):
@@ -65,8 +57,8 @@ class Session:
 
     def look(self) -> None:
         """Bring everything up to date with the store."""
-        if self.card is not None:
-            self._still_open(self.card, "")
+        if self.card is not None and self._still_open(self.card, ""):
+            self.annotations.hold(self.card.event_id)
         if self.card is None:
             self._show(next(iter(self.annotations.next_queries()), None))
         known = {(type(label), label): label for label in self.annotations.classes()}
@@ -86,7 +78,7 @@ class Session:
         status = self.annotations.status(query.event_id)
         if status == "open":
             return True
-        told = _STATUS.get(status or "", "gone")
+        told = STATUS_WORDS.get(status or "", "gone")
         self.notice = Text(
             f"{one_line(query.event_id, 40)} is {told} meanwhile. {otherwise}".rstrip(), "yellow"
         )
@@ -102,7 +94,7 @@ class Session:
             f"  {one_line(self.card.event_id, 40)}", "not bold dim"
         )
         if self.show_prediction == "after":
-            notice.append(f" — {cards.model_said(self.card, label)}", "not bold")
+            notice.append(f" — {model_said(self.card, label)}", "not bold")
         self._give(Label(label=label, **self._signed(self.card)), "answered", said, notice)
 
     def abstain(self, how: Literal["unsure", "skip"]) -> None:
@@ -154,7 +146,7 @@ class Session:
 
     def class_from(self, text: str) -> ClassLabel:
         """Read the name of a class that may be new; raise a RecordError that says why it cannot be one."""
-        label = keys.class_of(cards.plain(text), self.annotations.label_type())
+        label = class_of(plain(text), self.annotations.label_type())
         if self.closed_classes and label not in self.annotations.configured_classes():
             raise RecordError("unknown-class", self.closed_classes)
         return label
@@ -162,35 +154,13 @@ class Session:
     def send(self) -> None:
         """Send what could still be undone."""
         if self.undoable:
-            self.notice = Text(f"{_count(self.undoable, 'answer')} sent.", "dim")
+            self.notice = Text(f"{count(self.undoable, 'answer')} sent.", "dim")
             self.annotations.send()
             self.look()
 
     def waiting(self) -> list[str]:
         """Return why there is nothing to answer, in sentences."""
-        statuses, events = self.annotations.statuses(), self.annotations.count_events()
-        asked = sum(statuses.values())
-        if not events:
-            return ["No open query: the worker has not answered any event yet."]
-        if not asked:
-            return [f"No open query: the worker has answered {_count(events, 'event')} and asked about none."]
-        closed = ", ".join(
-            f"{statuses[s]} {told}" for s, told in _STATUS.items() if statuses.get(s) and s != "open"
-        )
-        said = [
-            f"The worker has answered {_count(events, 'event')} and asked about {asked}"
-            + (f": {closed}." if closed else ".")
-        ]
-        if still := statuses.get("open", 0):
-            said[0] = f"No open query for you. {said[0]}"
-            said.append(f"You have given your answer to the {_count(still, 'query')} still open.")
-        else:
-            said[0] = f"No open query. {said[0]}"
-        if way := self.annotations.count_on_their_way():
-            said.append(
-                f"{_count(way, 'answer')} of yours {'is' if way == 1 else 'are'} not read by the worker yet."
-            )
-        return said
+        return why_empty(self.annotations.standing())
 
     def summary(self) -> str:
         """Return what was done in this sitting, in a line."""
@@ -203,11 +173,6 @@ class Session:
         typical = median(given.seconds for given in self.given)
         took = _duration(time.monotonic() - self._started)
         return f"{done} in {took}; median {_duration(typical)} each. All sent."
-
-
-def _count(number: int, what: str) -> str:
-    many = f"{what[:-1]}ies" if what.endswith("y") else f"{what}s"
-    return f"{number:,} {what if number == 1 else many}"
 
 
 def _duration(seconds: float) -> str:

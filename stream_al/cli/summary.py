@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import convert
 from rich.console import Console
 from rich.table import Table
 
 from stream_al.cli.accuracy import accuracy_summary, show_accuracy
+from stream_al.codec import decode_json
 from stream_al.labels import OUTCOMES
+from stream_al.monitor import Alarm
 from stream_al.ports import Progress
+from stream_al.strategies.limits import HELD_BACK
 
 
 def summary(progress: Progress, open_queries: int, target: float | None = None) -> dict[str, Any]:
@@ -35,7 +39,17 @@ def summary(progress: Progress, open_queries: int, target: float | None = None) 
         "dead_letters_by_reason": groups["dead"],
         "prequential_accuracy": progress.counts.get("correct", 0) / measured if measured else None,
         "accuracy": accuracy_summary(progress, target),
+        "drift": _drift(progress),
     }
+
+
+def _drift(progress: Progress) -> dict[str, Any] | None:
+    if progress.drift is None:
+        return None
+    kept = decode_json(progress.drift.encode())
+    recent = [convert(alarm, Alarm) for alarm in kept["recent"]]
+    alarms = [{**alarm, "text": told.text()} for alarm, told in zip(kept["recent"], recent, strict=True)]
+    return {"alarms": sum(kept["counts"].values()), "by": kept["counts"], "recent": alarms}
 
 
 def show(found: dict[str, Any], console: Console) -> None:
@@ -48,7 +62,11 @@ def show(found: dict[str, Any], console: Console) -> None:
     share = f"{found['asked_share']:.2%} of the events: {_parts(found['asked_by_reason'])}"
     table.add_row("asked", f"{found['asked']:,}", share if found["asked"] else "")
     if found["blocked_by_reason"]:
-        told = {"already-asked": "their id has a query", "queue-full": "max_open queries were open"}
+        told = {
+            "already-asked": "their id has a query",
+            "queue-full": "max_open queries were open",
+            **HELD_BACK,
+        }
         why = ", ".join(f"{count:,} {told[name]}" for name, count in found["blocked_by_reason"].items())
         table.add_row("not askable", f"{sum(found['blocked_by_reason'].values()):,}", why)
     table.add_row("open", f"{found['open']:,}", "queries waiting for people")
@@ -65,6 +83,11 @@ def show(found: dict[str, Any], console: Console) -> None:
     console.print(table)
     if found["accuracy"] is not None and found["events"]:
         show_accuracy(found["accuracy"], console)
+    if found["drift"] is not None:
+        by = f" ({_parts(found['drift']['by'])})" if found["drift"]["by"] else ""
+        console.print(f"drift alarms since the start: {found['drift']['alarms']:,}{by}", highlight=False)
+        for alarm in found["drift"]["recent"][-3:]:
+            console.print(f"  {alarm['text']}", style="dim", highlight=False)
     for outcome, count in found["labels_by_outcome"].items():
         if outcome not in ("example", "waiting"):
             console.print(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from stream_al.monitor.accuracy import Accuracy
-from stream_al.strategies import Decision, QueryStrategy, State
+from stream_al.strategies import Decision, Limited, QueryStrategy, Reserve, State
 from stream_al.uncertainty import Scores
 
 
@@ -19,7 +19,8 @@ class ConfidentEnough(QueryStrategy):
     is shown every event as if the model were sure of it, so it asks the share it explores, and its budget goes
     on as ever. It reopens by itself when the bound sinks below ``accuracy`` again (answers fail to come, or errors
     accumulate); and when the *upper* bound of the recent stretch is below, which means that the model is worse now:
-    then what is older counts no more, and the evidence is gathered anew, from the next stretch on.
+    then what is older counts no more, and the evidence is gathered anew, from the next stretch on. So it does when a
+    drift detector gives an alarm.
 
     The bounds are those of `stream_al.monitor.Accuracy`, valid at all times at once. So from one beginning to the next, the
     probability that it ever closes while the true running accuracy is below ``accuracy`` is at most 2.5 %. It
@@ -76,6 +77,10 @@ class ConfidentEnough(QueryStrategy):
         """Charge the query to ``then``."""
         return (state[0], *self.then.charge(state[1:]))
 
+    def alarmed(self, state: State) -> State:
+        """Reopen: what was certain is no longer."""
+        return (0, *self.then.alarmed(state[1:]))
+
     def divided(self, parts: int) -> QueryStrategy:
         """Divide ``then``."""
         return replace(self, then=self.then.divided(parts))
@@ -87,3 +92,11 @@ class ConfidentEnough(QueryStrategy):
     def slack(self) -> float:
         """Return the slack of ``then``."""
         return self.then.slack()
+
+
+def enough_of(strategy: QueryStrategy) -> ConfidentEnough | None:
+    """Return the rule that tells when it is enough, if a strategy has one; limits and a reserve may be around it."""
+    # Their state begins with that of what they are around, so `review` can be given either.
+    while isinstance(strategy, Limited | Reserve):
+        strategy = strategy.then
+    return strategy if isinstance(strategy, ConfidentEnough) else None

@@ -27,7 +27,8 @@ from stream_al.replay.contenders import ALL, Contender
 from stream_al.replay.rerun import reproduce, run_otherwise
 from stream_al.replay.share import Bools, Figure, Floats, Sample, weighted_share
 from stream_al.stand_ins import AskedElsewhere, KnownScores
-from stream_al.strategies import ColdStart, QueryStrategy
+from stream_al.strategies import ColdStart, Limited, QueryStrategy, Reserve
+from stream_al.strategies.limits import HELD_BACK
 from stream_al.uncertainty import Scores
 
 RECORDED: Final = "as it was"
@@ -120,7 +121,7 @@ class Evidence:
         return self._determined(RECORDED, RECORDED, self.recording.predictions)
 
     def of(self, contender: Contender) -> Counterfactual:
-        """Return what another strategy would have cost and given, after the cold start that there was."""
+        """Return what another strategy would have cost and given, after the cold start and within the limits there were."""
         strategy = contender.strategy if contender.name == ALL else self._after_cold_start(contender.strategy)
         rerun = run_otherwise(self.recording, strategy) if not self.unlike else None
         if rerun is not None and rerun.undetermined is None:
@@ -198,6 +199,10 @@ class Evidence:
         told = {
             "already-asked": "with an id that was asked about before: give each event an id of its own",
             "queue-full": "while the queue was full: raise max_open in [labels], or have more people answer",
+            **{
+                reason: f"as {why}: set [limits] as far as people allow it"
+                for reason, why in HELD_BACK.items()
+            },
             "none": "while the budget was spent: raise budget or burst in [strategy]"
             if spent
             else "as the strategy never asks about such: set explore = 0.02 in [strategy]",
@@ -207,7 +212,12 @@ class Evidence:
     def _after_cold_start(self, strategy: QueryStrategy) -> QueryStrategy:
         then = strategy.then if isinstance(strategy, ColdStart) else strategy
         recorded = self.recording.make_learner().strategy
-        return replace(recorded, then=then) if isinstance(recorded, ColdStart) else then
+        limits = recorded if isinstance(recorded, Limited) else None
+        inner = recorded
+        while isinstance(inner, Limited | Reserve):
+            inner = inner.then
+        then = replace(inner, then=then) if isinstance(inner, ColdStart) else then
+        return then if limits is None else replace(limits, then=then)
 
 
 def _same(predicted: object, truth: ClassLabel) -> bool:

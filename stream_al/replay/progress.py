@@ -45,7 +45,7 @@ class Watch:
         if self._lines and share > self._told and (events < self._total or done == of):
             self._told = share
             left = (time.monotonic() - self._began) * (self._total - events) / max(1, events)
-            line = f"{events:,} of {self._total:,} {self._unit}, {done} of {of} runs done, about {left:,.0f} s left"
+            line = f"{events:,} of {self._total:,} {self._unit}, {done} of {of} {self._what} done, about {left:,.0f} s left"
             self._console.print(line, highlight=False, soft_wrap=True)
 
 

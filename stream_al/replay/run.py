@@ -12,6 +12,7 @@ from stream_al.draws import Draws
 from stream_al.errors import ModelError
 from stream_al.learner import ActiveLearner
 from stream_al.model import Model
+from stream_al.monitor import DriftRules
 from stream_al.ports import IncomingLabel
 from stream_al.records import ClassLabel, parse_label
 from stream_al.replay.contenders import Contender
@@ -42,12 +43,15 @@ class Trial:
         The pipeline's key: decides which events are explored, and which answers are late, wrong or missing.
     clock
         The stream's time, where the crowd's times are not counted in events.
+    drift
+        What is watched for changes, so that strategies hear of alarms; None watches nothing.
     """
 
     make_model: Callable[[], Model]
     crowd: Crowd = field(default_factory=Crowd)
     key: str = "stream_al"
     clock: Clock = field(default_factory=Clock)
+    drift: DriftRules | None = None
 
 
 def replay(
@@ -120,7 +124,12 @@ class _Run:
         # All labels at once may be open when they come late; a limit would make the baseline ask less than all.
         rules = replace(trial.crowd.rules, max_open=len(stream.rows) + 1)
         self.learner = ActiveLearner(
-            trial.make_model(), contender.strategy, rules=rules, key=trial.key, window=None
+            trial.make_model(),
+            contender.strategy,
+            rules=rules,
+            key=trial.key,
+            window=None,
+            drift=trial.drift,
         )
         self.oracle = SimulatedOracle(trial.crowd, trial.key, trial.clock)
         self.truths: list[ClassLabel | None] = []

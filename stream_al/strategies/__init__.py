@@ -3,7 +3,10 @@
 from stream_al.strategies.base import Decision, QueryStrategy, State
 from stream_al.strategies.budgeted import Budgeted
 from stream_al.strategies.cold_start import ColdStart, while_late
+from stream_al.strategies.limits import Limited
+from stream_al.strategies.quotas import Quota
 from stream_al.strategies.random import Random
+from stream_al.strategies.reserve import Reserve
 from stream_al.strategies.selective import Selective
 from stream_al.strategies.threshold import AnyOf, Entropy, LeastConfidence, Margin
 from stream_al.strategies.variable import VariableUncertainty
@@ -15,9 +18,12 @@ __all__ = [
     "Decision",
     "Entropy",
     "LeastConfidence",
+    "Limited",
     "Margin",
     "QueryStrategy",
+    "Quota",
     "Random",
+    "Reserve",
     "Selective",
     "State",
     "VariableUncertainty",

@@ -64,6 +64,10 @@ class QueryStrategy(ABC):
         """Return the state after a query that somebody else put on this strategy's account."""
         return state
 
+    def alarmed(self, state: State) -> State:
+        """Return the state after an alarm: the stream seems to have changed (`stream_al.monitor.Drift`)."""
+        return state
+
     def divided(self, parts: int) -> QueryStrategy:
         """Return the strategy for each of so many parts of a stream that decide on their own.
 

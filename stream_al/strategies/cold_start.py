@@ -82,6 +82,10 @@ class ColdStart(QueryStrategy):
         """Charge the query to ``then``."""
         return (state[0], *self.then.charge(state[1:]))
 
+    def alarmed(self, state: State) -> State:
+        """Tell ``then``."""
+        return (state[0], *self.then.alarmed(state[1:]))
+
     def divided(self, parts: int) -> QueryStrategy:
         """Divide the questions, not the examples: those all parts learn from."""
         asks = ceil((self.examples if self.asks is None else self.asks) / parts)

@@ -28,3 +28,7 @@ class Random(QueryStrategy):
         if utility != utility:
             utility = 1.0  # NaN: nothing is known
         return Decision(ask, utility, None, self.budget, "random" if ask else "none"), state
+
+    def rate(self) -> float:
+        """Return the budget."""
+        return self.budget

@@ -10,13 +10,16 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-HOWTOS = ["howto-replay.md", "howto-representatives.md"]
+HOWTOS = [
+    "corrections.md", "howto-annotate.md", "howto-probe.md", "howto-replay.md", "howto-representatives.md",
+]  # fmt: skip
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", HOWTOS)
 def test_every_command_of_a_howto_runs(name, tmp_path):
-    commands = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / name).read_text("utf-8"), re.DOTALL)
+    blocks = re.findall(r"```(sh|python)\n(.*?)```", (ROOT / "docs" / name).read_text("utf-8"), re.DOTALL)
+    commands = [text if kind == "sh" else f"python - <<'END'\n{text}END" for kind, text in blocks]
     assert commands
     environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     for command in commands:

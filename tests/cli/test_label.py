@@ -2,27 +2,27 @@ import json
 import os
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pexpect
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from labelled_stores import CATS, rows
 from rich.console import Console
-from river.naive_bayes import GaussianNB
 
-from connectors.memory import MemoryEvents, MemorySink
-from connectors.sqlite import Annotations, SqliteLabels, SqliteStore
-from stream_al import ActiveLearner, ConfigError, DeskRules, RecordError, StoreError
-from stream_al.cli import cards, keys
+from connectors.sqlite import Annotations
+from stream_al import ConfigError, RecordError, StoreError
+from stream_al.annotate import classes as classes_of_keys
+from stream_al.annotate import words
+from stream_al.cli import cards
 from stream_al.cli.label import label_command
 from stream_al.cli.session import Session
 from stream_al.codec import EventRow
 from stream_al.records import Label, Query
-from stream_al.runtime import Worker
 
 ROOT = Path(__file__).parents[2]
 MAIN = (
@@ -32,53 +32,8 @@ MAIN = (
 ENTER = "\r"
 
 
-# ── a store, made by a worker ────────────────────────────────────────────────────────────────────
-
-
-class Pipeline:
-    """A worker and its store; `work` lets it do whatever there is to do."""
-
-    def __init__(self, path, rows, model=None, quorum=1):
-        self.path = path
-        self.store = SqliteStore(path, {"model": model or {}})
-        self.events = MemoryEvents(rows)
-        learner = ActiveLearner(GaussianNB(), rules=DeskRules(quorum=quorum))
-        self.worker = Worker(learner, self.events, SqliteLabels(self.store), MemorySink(), self.store)
-        self.worker.recover()
-        self.work()
-
-    def work(self):
-        self.worker.run()
-        return self.worker.progress
-
-    def sent(self):
-        with sqlite3.connect(self.path) as connection:
-            rows = connection.execute("SELECT record FROM inbox ORDER BY number").fetchall()
-        connection.close()
-        return [Label.model_validate_json(record) for (record,) in rows]
-
-    def answers(self):
-        return [(label.event_id, label.label or label.abstain) for label in self.sent()]
-
-
-def rows(count, **features):
-    return [EventRow(id=f"e{n:02d}", features={"x": float(n), **features}) for n in range(1, count + 1)]
-
-
-@pytest.fixture
-def pipeline(tmp_path):
-    made = []
-
-    def make(count=5, model=None, quorum=1, events=None):
-        made.append(Pipeline(tmp_path / "p.db", rows(count) if events is None else events, model, quorum))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.store.close()
-
-
-CATS = {"classes": ["cat", "dog"], "label_type": "str"}
+def much_later():
+    return time.time() + 1000.0
 
 
 # ── the labeller in a terminal ───────────────────────────────────────────────────────────────────
@@ -171,7 +126,7 @@ def test_drafts_survive_a_kill_and_are_sent_when_the_annotator_returns(pipeline,
     screen.child.kill(signal.SIGKILL)
     screen.ends()
     assert p.answers() == []
-    terminal(p.path, "bob").sees("e01").press("q").ends()
+    terminal(p.path, "bob").sees("e04").press("q").ends()  # the others are still held
     assert p.answers() == []
     terminal(p.path).sees("e03").press("q").ends()
     assert p.answers() == [("e01", "cat"), ("e02", "dog")]
@@ -210,6 +165,17 @@ def test_two_annotators_see_the_same_card_each_once(pipeline, terminal):
     ann.sees("2 answered.").press("q")
     bob.press("q")
     assert (ann.ends(), bob.ends()) == (0, 0)
+
+
+def test_nobody_sees_a_card_that_another_has_or_has_just_answered(pipeline, terminal):
+    p = pipeline(3, CATS)
+    ann = terminal(p.path, "ann").sees("e01").press("1").sees("e02", "✓ cat")
+    bob = terminal(p.path, "bob").sees("1 to answer", "e03").press("1").sees("No open query for you")
+    bob.sees("2 queries are with others").press("q")
+    ann.press("q")
+    assert (bob.ends(), ann.ends()) == (0, 0)
+    carl = terminal(p.path, "carl").sees("1 to answer", "e02").press("q")
+    assert carl.ends() == 0
 
 
 def test_a_card_that_others_answered_makes_way(pipeline, terminal):
@@ -333,10 +299,10 @@ def test_the_prediction_is_shown_when_it_was_asked_for(pipeline, terminal):
         .sees("f1", "the model had said so too (100 %)")
     )
     after.press("2").sees("f2", "the model had said cat (100 %)").press("q").ends()
-    never = terminal(p.path, "never", "never").sees("f0").press("1").sees("f1", "✓ cat").press("q")
+    never = terminal(p.path, "never", "never").sees("f2").press("1").sees("f3", "✓ cat").press("q")
     never.ends()
     assert "the model had said" not in never.raw
-    terminal(p.path, "before", "before").sees("f0", "Before you answer: the model had said cat").press(
+    terminal(p.path, "before", "before").sees("f3", "Before you answer: the model had said cat").press(
         "q"
     ).ends()
 
@@ -447,7 +413,8 @@ def test_classes_outlive_the_sitting_before_anything_is_learned(pipeline):
 
 def test_an_answer_that_came_too_late_is_not_sent(pipeline):
     p = pipeline(1, CATS)
-    ann, bob = (Session(Annotations(p.path, name)) for name in ("ann", "bob"))
+    ann = Session(Annotations(p.path, "ann"))
+    bob = Session(Annotations(p.path, "bob", now=much_later))  # when ann's time for the card is over
     for session in (ann, bob):
         session.look()
     bob.answer("cat")
@@ -465,7 +432,10 @@ def test_undoing_what_others_closed_meanwhile_says_so(pipeline):
     ann = Session(Annotations(p.path, "ann"))
     ann.look()
     ann.answer("dog")
-    assert script(p.path, "cat\n", "bob").returncode == 0
+    bob = Session(Annotations(p.path, "bob", now=much_later))
+    bob.look()
+    bob.answer("cat")
+    bob.annotations.close()
     p.work()
     ann.undo()
     assert ann.card is None
@@ -491,7 +461,7 @@ def test_what_others_put_into_the_inbox_does_not_stop_annotators(pipeline):
         p.store.connection.execute("INSERT INTO inbox (record) VALUES (?)", (record,))
     annotations = Annotations(p.path, "anonymous")
     assert [query.event_id for query in annotations.next_queries(9)] == ["e01", "e02"]
-    assert annotations.count_on_their_way() == 0
+    assert annotations.standing().on_their_way == 0
     annotations.close()
 
 
@@ -506,7 +476,7 @@ def test_what_others_put_into_the_inbox_does_not_stop_annotators(pipeline):
     ],
 )
 def test_a_typed_class_becomes_a_label(text, kind, label):
-    found = keys.class_of(text, kind)
+    found = classes_of_keys.class_of(text, kind)
     assert (type(found), found) == (type(label), label)
 
 
@@ -516,7 +486,7 @@ def test_a_typed_class_becomes_a_label(text, kind, label):
 )
 def test_what_cannot_be_a_class_is_refused(text, kind):
     with pytest.raises(RecordError):
-        keys.class_of(text, kind)
+        classes_of_keys.class_of(text, kind)
 
 
 @given(
@@ -525,19 +495,19 @@ def test_what_cannot_be_a_class_is_refused(text, kind):
     )
 )
 def test_every_class_has_a_key_of_its_own_and_none_is_the_start_of_another(classes):
-    found = keys.codes(classes)
+    found = classes_of_keys.codes(classes)
     assert list(found.values()) == classes
     assert len({len(code) for code in found}) <= 1
 
 
 def test_names_that_start_with_the_text_come_first():
-    found = keys.matching({"1": "great tit", "2": "Titmouse", "3": "owl"}, "tit")
+    found = classes_of_keys.matching({"1": "great tit", "2": "Titmouse", "3": "owl"}, "tit")
     assert list(found.values()) == ["Titmouse", "great tit"]
 
 
 @given(st.text())
 def test_plain_text_has_no_control_characters_left(text):
-    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", cards.plain(text))
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", words.plain(text))
 
 
 @given(
@@ -562,9 +532,9 @@ def test_why_an_event_is_asked_is_said_in_words():
     query = Query(
         **fields, utility=0.93, threshold=0.88, reason="uncertain", model_version=120, event_number=9
     )
-    assert cards.why(query) == (
+    assert words.why(query) == (
         "Asked because: the model is unsure (a label is worth 0.93, it asks above 0.88). "
         "The model had learned 120 examples (version 120)."
     )
-    assert cards.model_said(query, "b") == "the model had said a (55 %)"
+    assert words.model_said(query, "b") == "the model had said a (55 %)"
     assert json.loads(query.to_json())["reason"] == "uncertain"

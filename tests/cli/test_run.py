@@ -318,6 +318,49 @@ def test_a_full_queue_is_said(tmp_path: Path) -> None:
     assert status["open"] == 3
 
 
+def test_what_limits_held_back_is_said_and_verified(tmp_path: Path) -> None:
+    lines = ["time,x,label"]
+    lines += [
+        f"2026-01-01T{n // 60:02}:{n % 60:02}:00Z,{n % 7},{'in' if n % 7 > 3 else 'out'}" for n in range(600)
+    ]
+    (tmp_path / "events.csv").write_text("\n".join(lines) + "\n")
+    path = configured(tmp_path, events='label_column = "label"', labels='source = "simulated"\ndelay = 5')
+    limits = "[limits]\nlabels_per_hour = 2\nburst = 3\ncost_per_label = 0.5\nspend_total = 9.0\n"
+    path.write_text(path.read_text().replace("events.jsonl", "events.csv") + limits)
+    refused = stream_al("run", "pipeline.toml", folder=tmp_path, check=2).stderr
+    assert "[limits] labels_per_hour: needs the events' timestamps; set [events] timestamp_column" in refused
+    path.write_text(path.read_text().replace("[events]", '[events]\ntimestamp_column = "time"'))
+    shown = " ".join(stream_al("run", "pipeline.toml", folder=tmp_path).stdout.split())
+    assert "the labels per hour or day, or in all, were used up" in shown
+    status = json.loads(stream_al("status", "pipeline.db", "--json", folder=tmp_path).stdout)
+    assert status["asked"] == 18, "2 an hour and 3 saved up, until 9.0 are spent"
+    assert status["blocked_by_reason"].keys() == {"rate-limit", "cost-limit"}
+    stream_al("verify", "pipeline.db", folder=tmp_path)
+
+
+def test_alarms_are_said_kept_shown_and_verified(tmp_path: Path) -> None:
+    events = rows(900)
+    for number, row in enumerate(events):
+        row.features["x"] += 5.0 * (number >= 600)
+    write_jsonl(tmp_path / "events.jsonl", events)
+    path = configured(tmp_path, events='label_column = "label"', labels='source = "simulated"\ndelay = 5')
+    path.write_text(path.read_text() + '[drift]\nwatch = ["error", "features.x"]\nreserve = 0.25\n')
+    done = stream_al("run", "pipeline.toml", "--quiet", folder=tmp_path)
+    assert "drift: event 6" in done.stderr
+    assert "the feature 'x' went from" in done.stderr
+    status = json.loads(stream_al("status", "pipeline.db", "--json", folder=tmp_path).stdout)
+    assert status["drift"]["alarms"] == status["drift"]["by"]["features.x"] == 1
+    (alarm,) = status["drift"]["recent"]
+    assert 600 < alarm["event"] < 700
+    assert status["asked_by_reason"]["drift"] > 5
+    shown = stream_al("status", "pipeline.db", folder=tmp_path).stdout
+    assert "drift alarms since the start: 1 (1 features.x)" in shown
+    assert alarm["text"] in shown
+    stream_al("verify", "pipeline.db", folder=tmp_path)
+    again = stream_al("run", "pipeline.toml", "--quiet", folder=tmp_path)
+    assert "drift: event" not in again.stderr, "it was said already"
+
+
 @pytest.mark.slow
 def test_status_estimates_the_accuracy_and_says_whether_it_is_enough(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "events.jsonl", rows(4000))

@@ -80,6 +80,19 @@ def test_a_bad_row_is_one_dead_letter_and_its_neighbours_are_unharmed(
     letter.to_json()
 
 
+def test_the_digits_of_scikit_learn_are_pictures_of_8_by_8() -> None:
+    rows = drain(RiverEvents("sklearn:digits"))
+    assert len(rows) == 1797
+    assert (rows[0].id, rows[0].truth) == ("digits:1", "0")
+    assert len({row.truth for row in rows}) == 10
+    assert set(rows[0].features) == {f"pixel_{y}_{x}" for y in range(8) for x in range(8)}
+
+
+def test_another_data_set_of_scikit_learn_is_refused_with_the_one_there_is() -> None:
+    with pytest.raises(SourceError, match="there is sklearn:digits"):
+        RiverEvents("sklearn:iris")
+
+
 @pytest.mark.parametrize("name", ["river:Nonsense", "Elec2", "river:TrumpApproval"])
 def test_a_data_set_that_is_not_bundled_is_refused_with_those_that_are(name: str) -> None:
     with pytest.raises(SourceError, match="ImageSegments"):

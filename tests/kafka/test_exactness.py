@@ -122,3 +122,25 @@ def test_a_zombie_is_fenced_and_publishes_nothing_twice(kafka: str, topics: str,
     found = pipeline.check()
     assert found["predictions"] == count
     assert found["examples"] == len(oracle.asked)
+
+
+@pytest.mark.slow
+def test_limits_move_with_the_partitions_and_hold_whoever_works(
+    kafka: str, topics: str, tmp_path: Path
+) -> None:
+    limits = '[limits]\nlabels_total = 91\nquotas = [{ by = "features.n", share = 0.3 }, { by = "key", share = 0.5 }]'
+    pipeline = Pipeline(kafka, topics, tmp_path, partitions=3, budget=0.2, rules=limits, batch=50)
+    with running(pipeline, 7) as oracle:
+        progress = Progress(pipeline)
+        for number in range(4):
+            pipeline.start(f"w{number}", static=False)
+            pipeline.feed(rows(2400, 8)[number * 600 : (number + 1) * 600])
+            until(lambda number=number: progress() >= 600 * number + 200, "the workers get on")
+            if number:
+                pipeline.kill(f"w{number - 1}")
+        until(lambda: progress() >= 2400, "all events are answered")
+        progress.close()
+        pipeline.finish(2)
+    found = pipeline.check()
+    assert found["predictions"] == 2400
+    assert found["examples"] == len(oracle.asked) == 90, "a third for each partition, whole labels"

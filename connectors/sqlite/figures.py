@@ -1,0 +1,170 @@
+"""What the dashboard shows of a store: how much is open, how fast people answer, how far they agree."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from connectors.sqlite.schema import connect, explained, progress_of
+from stream_al.monitor import Accuracy
+from stream_al.ports import Progress
+
+_LABELS: Final = 5000
+"""Of the ledger the newest labels; a dashboard that looks again every other second must not read all."""
+_HOURS: Final = 12
+
+
+class SqliteFigures:
+    """Reads what the dashboard shows, with a connection of its own, so that nobody who answers waits for it.
+
+    Parameters
+    ----------
+    path
+        The store's file.
+    now
+        The time in seconds since 1970.
+    """
+
+    def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
+        self.path = path
+        self._now = now
+        self._connection = connect(path)
+        self._watched: tuple[str | None, dict[str, Any] | None] = (None, None)
+
+    def read(self) -> dict[str, Any]:
+        """Return what the dashboard shows, as JSON-able values.
+
+        Waiting is counted in events, from asking to the worker's reading the answer: a store knows no other time of
+        asking. Two annotators agree where their labels of one query are the same.
+        """
+        now, connection = self._now(), self._connection
+        with explained(self.path):
+            connection.execute("BEGIN")
+            try:
+                return self._read(connection, now)
+            finally:
+                connection.execute("COMMIT")
+
+    def _read(self, connection: sqlite3.Connection, now: float) -> dict[str, Any]:
+        execute = connection.execute
+        progress = progress_of(connection) or Progress()
+        read = _labels(connection)
+        waited = [wait for _, outcome, wait, *_ in read if outcome != "unknown-event"]
+        (drafts,) = execute("SELECT count(*) FROM drafts").fetchone()
+        holding = execute("SELECT DISTINCT annotator FROM leases WHERE until > ? ORDER BY 1", (now,))
+        return {
+            "events": progress.events,
+            "learned": progress.examples,
+            "statuses": dict(execute("SELECT status, count(*) FROM queries GROUP BY status").fetchall()),
+            "drafts": drafts,
+            "at_work": [who for (who,) in holding],
+            "hours": _hours(connection, now),
+            "waiting_events": _median(waited),
+            "people": _people(read),
+            "accuracy": self._accuracy(progress),
+        }
+
+    def _accuracy(self, progress: Progress) -> dict[str, Any] | None:
+        """Return the estimated accuracy of all events and of the recent ones; None where it is not watched."""
+        if progress.accuracy is None:
+            return None
+        if self._watched[0] != progress.accuracy:  # reading it costs more than all the rest
+            report = Accuracy.load(progress.accuracy).report(progress.events)
+            found = {"whole": report.whole._asdict(), "recent": report.recent._asdict()}
+            self._watched = (progress.accuracy, found)
+        return self._watched[1]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+def _labels(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    """Return of the newest labels: event, outcome, events waited, annotator, class, the model's own, seconds."""
+    rows = connection.execute(
+        "SELECT l.event_id, l.outcome, l.at_event - q.asked, CAST(l.record AS TEXT), q.query FROM labels AS l "
+        "JOIN queries AS q ON q.event_id = l.event_id ORDER BY l.number DESC LIMIT ?",
+        (_LABELS,),
+    )
+    return [(event, outcome, waited, *_said(record, query)) for event, outcome, waited, record, query in rows]
+
+
+def _said(record: str, query: str) -> tuple[str, Any, Any, float | None]:
+    """Return who answered what, the model's own answer, and how many seconds it took."""
+    try:
+        label, asked = json.loads(record), json.loads(query)
+        seconds = (label.get("page") or {}).get("seconds")
+        return str(label.get("annotator", "anonymous")), label.get("label"), asked.get("predicted"), seconds
+    except (ValueError, AttributeError):
+        return "?", None, None, None
+
+
+def _hours(connection: sqlite3.Connection, now: float) -> list[int]:
+    """Return how many answers were kept in each of the last hours, the current one last."""
+    counts = [0] * _HOURS
+    rows = connection.execute(
+        "SELECT CAST((? - at) / 3600 AS INTEGER), count(*) FROM answers "
+        "WHERE at > ? AND undone IS NULL AND state <> 'refused' GROUP BY 1",
+        (now, now - 3600 * _HOURS),
+    )
+    for ago, count in rows:
+        if 0 <= ago < _HOURS:
+            counts[_HOURS - 1 - ago] = count
+    return counts
+
+
+def _people(read: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
+    """Return, for each annotator, how much they answered, how fast, and how often others and the model agreed."""
+    by_event: dict[str, dict[str, Any]] = {}
+    for event, outcome, _, who, label, *_ in read:
+        if label is not None and outcome not in ("replaced", "duplicate"):
+            by_event.setdefault(event, {}).setdefault(who, label)
+    people: dict[str, dict[str, Any]] = {}
+    for event, outcome, _, who, label, predicted, seconds in read:
+        mine = people.setdefault(
+            who,
+            {"answers": 0, "abstained": 0, "pairs": 0, "agreed": 0, "asked": 0, "model": 0, "seconds": []},
+        )
+        if seconds is not None:
+            mine["seconds"].append(seconds)
+        if label is None:
+            mine["abstained"] += 1
+            continue
+        if outcome in ("replaced", "duplicate"):
+            continue
+        mine["answers"] += 1
+        others = [answer for other, answer in by_event[event].items() if other != who]
+        mine["pairs"] += len(others)
+        mine["agreed"] += sum(_same(answer, label) for answer in others)
+        if predicted is not None:
+            mine["asked"] += 1
+            mine["model"] += _same(predicted, label)
+    return [
+        {
+            "name": who,
+            "answers": mine["answers"],
+            "abstained": mine["abstained"],
+            "with_others": _share(mine["agreed"], mine["pairs"]),
+            "pairs": mine["pairs"],
+            "with_model": _share(mine["model"], mine["asked"]),
+            "seconds": _median(mine["seconds"]),
+        }
+        for who, mine in sorted(people.items())
+    ]
+
+
+def _same(one: object, other: object) -> bool:
+    return type(one) is type(other) and one == other
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _median(values: list[float]) -> float | None:
+    return median(values) if values else None

@@ -1,0 +1,188 @@
+"""``stream-al annotate``: the annotator's page of a store."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from stream_al.errors import ConfigError, StoreError
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from stream_al.annotate.server import Settings
+
+_LOCAL: Final = ("localhost", "127.0.0.1", "[::1]")
+_IDLE: Final = 75
+"""Seconds for which a connection is kept without a request: a page says that it is there every 45."""
+_GRACE: Final = 3
+"""Seconds that answers in hand are waited for at the end; the dashboard's streams never end by themselves."""
+
+
+def annotate_command(
+    target: Path,
+    annotator: str,
+    host: str,
+    port: int,
+    show_prediction: str,
+    guideline: Path | None,
+    images_from: list[str],
+) -> None:
+    """Serve the page until a signal ends it.
+
+    Raises
+    ------
+    StreamALError
+        When the store cannot be used, or an argument means nothing.
+    """
+    try:
+        import uvicorn
+
+        from stream_al.annotate.server import Settings
+    except ImportError as error:
+        raise ConfigError(
+            "the annotator's page needs the `annotate` extra: pip install 'stream-al[annotate]'"
+        ) from error
+    if show_prediction not in ("never", "after", "before"):
+        raise ConfigError(f"--show-prediction {show_prediction}: must be one of never, after, before")
+    store = store_of(target)
+    alone = _is_loopback(host)
+    settings = Settings(
+        store=hashlib.sha256(str(store.resolve()).encode()).hexdigest()[:12],
+        title=store.stem,
+        show_prediction=show_prediction,  # type: ignore[arg-type]
+        guideline=_text(guideline),
+        images=tuple(_origin(image) for image in images_from),
+        hosts=_LOCAL if alone else ("*",),
+    )
+    with _listening(host, port) as listener:
+        app = page_of(store, settings, annotator if alone else None)
+        shown = "localhost" if alone else host
+        where = f"http://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}/"
+        sys.stderr.write(f"{where} answers queries of {store}; Ctrl-C ends it\n")
+        if not alone:
+            sys.stderr.write("note: put it behind a proxy that speaks HTTPS, or tokens are read on the way\n")
+        sys.stderr.flush()
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                timeout_keep_alive=_IDLE,
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=_GRACE,
+                server_header=False,
+            )
+        )
+        server.run(sockets=[listener])
+
+
+def page_of(store: Path, settings: Settings, alone: str | None) -> Starlette:
+    """Return the server of a store's page.
+
+    Parameters
+    ----------
+    store
+        The store's file.
+    settings
+        How the page is to be.
+    alone
+        The only annotator, where nobody logs in; None: everybody does.
+
+    Raises
+    ------
+    ConfigError
+        When everybody must log in, and nobody can.
+    """
+    from connectors.sqlite.board import SqliteBoard
+    from connectors.sqlite.figures import SqliteFigures
+    from connectors.sqlite.people import SqlitePeople
+    from stream_al.annotate.access import Access
+    from stream_al.annotate.dashboard import Dashboard
+    from stream_al.annotate.doors import doors
+    from stream_al.annotate.server import Page, application
+
+    board, people = SqliteBoard(store), SqlitePeople(store)
+    if alone is None and not people.people():
+        raise ConfigError(
+            f"{store}: nobody has a token, and other machines can reach this address. Give somebody one with "
+            f"`stream-al people add {store} NAME --role owner`, or leave --host away to work alone on this machine"
+        )
+    figures, log = SqliteFigures(store), SqlitePeople(store)  # each is used in a thread of its own
+    access = Access(people, alone)
+    dashboard = Dashboard(figures.read, log.audit, access, settings)
+    page = Page(board, access, settings, closing=[figures.close, log.close, people.close])
+    return application(page, [*doors(access), *dashboard.routes()])
+
+
+def store_of(target: Path) -> Path:
+    """Return the store that a path means: itself, or that of the configuration it is.
+
+    Raises
+    ------
+    ConfigError
+        When the configuration's pipeline runs on Kafka.
+    StoreError
+        When there is no such file.
+    """
+    if not target.is_file():
+        raise StoreError(f"{target}: no such file; name a store or a configuration (.toml)")
+    if target.suffix != ".toml":
+        return target
+    from stream_al.config import load_config
+
+    settings = load_config(target)
+    if settings.kafka is not None:
+        raise ConfigError(
+            f"{target}: this pipeline runs on Kafka, and the page serves a store only; annotators write to its "
+            "topic of labels (docs/howto-kcat.md)"
+        )
+    return settings.store.path
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.create_server(address[:2], family=family)
+        # What is accepted inherits it. asyncio sets it only on sockets that were made with the protocol's number, and
+        # without it the second part of every answer waits 40 ms for the first to be acknowledged.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
+    except OSError as error:
+        raise ConfigError(
+            f"{host}:{port}: cannot be listened on ({error}); name another --host or --port"
+        ) from error
+
+
+def _text(guideline: Path | None) -> str:
+    if guideline is None:
+        return ""
+    try:
+        return guideline.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--guideline {guideline}: cannot be read as text ({error})") from error
+
+
+def _origin(text: str) -> str:
+    """Check an origin before it becomes part of a policy."""
+    parts: Any = urlsplit(text)
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.netloc
+        or text != f"{parts.scheme}://{parts.netloc}"
+    ):
+        raise ConfigError(f"--images-from {text}: must be like https://images.example.org, without a path")
+    if not all(c.isalnum() or c in "-.:[]" for c in parts.netloc):
+        raise ConfigError(f"--images-from {text}: is no name of a host")
+    return text
