@@ -55,6 +55,8 @@ ALL = [
     ColdStart(AnyOf((LeastConfidence(0.5), Entropy(0.9))), rule="random"),
     ColdStart(Random(0.1), examples=0),
     ColdStart(ColdStart(Budgeted(), examples=5), examples=20),
+    Reserve(ColdStart(Budgeted(0.08)), earned=0.02),
+    Reserve(Random(0.1), earned=1.0, share=1.0, events=3, size=1),
     ColdStart(Budgeted(0.05), examples=10, asks=80),
     VariableUncertainty(),
     VariableUncertainty(0.02, spread=1.0),
@@ -67,8 +69,6 @@ ALL = [
     Selective(0.0),
     ColdStart(Selective(0.05), examples=10),
     default_strategy(),
-    Reserve(ColdStart(Budgeted(0.08)), earned=0.02),
-    Reserve(Random(0.1), earned=1.0, share=1.0, events=3, size=1),
 ]
 
 
