@@ -11,7 +11,7 @@ from copy import deepcopy
 from stream_al.codec import EventRow, QueryRow
 from stream_al.labels import QueryState
 from stream_al.ports import NEVER, OUTPUTS, Batch, IncomingLabel, Position, Progress, Received, Recovered
-from stream_al.records import DeadLetter, Example, Label
+from stream_al.records import DeadLetter, Label, LogRecord
 
 
 class MemoryEvents:
@@ -119,7 +119,7 @@ class MemoryStore:
 
     def __init__(self, *, keep_batches: bool = False) -> None:
         self.batches: list[Batch] = []
-        self.log: list[Example] = []
+        self.log: list[LogRecord] = []
         self.received: list[Received] = []
         self.queries: dict[str, QueryState] = {}
         self._progress: Progress | None = None
@@ -137,17 +137,20 @@ class MemoryStore:
         if not self._keep:
             self.batches.clear()
         self.batches.append(batch)
-        self.log += [example for _, example in batch.examples]
+        self.log += [record for _, record in batch.examples]
         for number, outcome, detail in batch.settled:
             self.received[number] = self.received[number]._replace(outcome=outcome, detail=detail)
         self.received += batch.received
         for state in batch.changed:
+            known = self.queries.get(state.event_id)
+            if known is not None and not state.query:
+                state = state._replace(query=known.query, abstained=known.abstained)
             self.queries[state.event_id] = state
         if batch.snapshot is not None:
             self.save_snapshot(*batch.snapshot)
         self._progress = deepcopy(batch.progress)
 
-    def examples(self, start: int = 0) -> Iterator[Example]:
+    def examples(self, start: int = 0) -> Iterator[LogRecord]:
         """Yield the log from a number on."""
         yield from self.log[start:]
 

@@ -7,6 +7,7 @@ come back later, and each is learned exactly once.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from stream_al.amendments import ListedLog
 from stream_al.desk_rules import DeskRules
 from stream_al.errors import (
     BrokerError,
@@ -21,7 +22,7 @@ from stream_al.errors import (
 )
 from stream_al.labels import LabelDesk
 from stream_al.monitor import Accuracy, Calibration, ConfidentEnough, Drift, DriftRules
-from stream_al.records import DeadLetter, Event, Example, Label, Prediction, Query
+from stream_al.records import Amendment, DeadLetter, Event, Example, Label, Prediction, Query
 from stream_al.strategies import (
     AnyOf,
     Budgeted,
@@ -35,6 +36,8 @@ from stream_al.strategies import (
     Quota,
     Random,
     Reserve,
+    Selective,
+    VariableUncertainty,
 )
 from stream_al.uncertainty import Scores
 
@@ -58,6 +61,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Accuracy",
     "ActiveLearner",
+    "Amendment",
     "AnyOf",
     "BrokerError",
     "Budgeted",
@@ -77,6 +81,7 @@ __all__ = [
     "LabelDesk",
     "LeastConfidence",
     "Limited",
+    "ListedLog",
     "Margin",
     "Model",
     "ModelError",
@@ -89,10 +94,12 @@ __all__ = [
     "RecordError",
     "Reserve",
     "Scores",
+    "Selective",
     "SnapshotError",
     "SourceError",
     "StoreBusyError",
     "StoreError",
     "StreamALError",
     "Taught",
+    "VariableUncertainty",
 ]

@@ -37,6 +37,9 @@ from stream_al.strategies import (
     Quota,
     Random,
     Reserve,
+    Selective,
+    VariableUncertainty,
+    while_late,
 )
 from stream_al.strategies.limits import RATES
 
@@ -90,12 +93,15 @@ class ColdStartConfig(_Section):
     rule: Literal["all", "random", "none"] = "all"
     examples: int = Field(50, ge=0)
     share: float = Field(0.1, ge=0.0, le=1.0)
+    asks: int | None = Field(None, ge=0)
 
 
 class StrategyConfig(_Section):
     """``[strategy]``: when to ask."""
 
-    name: Literal["budgeted", "least-confidence", "margin", "entropy", "any-of", "random"] = "budgeted"
+    name: Literal[
+        "budgeted", "variable", "selective", "least-confidence", "margin", "entropy", "any-of", "random"
+    ] = "budgeted"
     budget: float = Field(0.1, ge=0.0, le=1.0)
     utility: Literal["least-confidence", "margin", "entropy"] = "margin"
     threshold: float | None = Field(None, ge=0.0, le=1.0)
@@ -104,6 +110,8 @@ class StrategyConfig(_Section):
     entropy: float | None = Field(None, ge=0.0, le=1.0)
     explore: float | None = Field(None, ge=0.0, le=1.0)
     burst: int = Field(20, ge=1)
+    step: float = Field(0.01, gt=0.0, lt=1.0)
+    spread: float = Field(0.0, ge=0.0, le=10.0)
     stop_at: float | None = Field(None, gt=0.0, lt=1.0)
     calibrated: bool = False
     cold_start: ColdStartConfig = ColdStartConfig()
@@ -116,19 +124,25 @@ class StrategyConfig(_Section):
             raise ValueError(f"{name}: means nothing to {self.name!r}, which takes {', '.join(sorted(used))}")
         if self.name == "any-of" and not given & {"confidence", "margin", "entropy"}:
             raise ValueError("any-of: give one or more of confidence, margin, entropy")
-        if self.name == "budgeted" and self.explore is not None and self.explore > self.budget:
+        if self._bucketed and self.explore is not None and self.explore > self.budget:
             raise ValueError(f"explore: {self.explore} is more than the budget, {self.budget}")
-        explores = self.explore or (self.explore is None and self.name == "budgeted" and self.budget)
+        explores = self.explore or (self.explore is None and self._bucketed and self.budget)
         if self.stop_at is not None and not explores:
             raise ValueError(
                 "stop_at: nothing can be certain of events that are never asked about; set explore = 0.01, say"
             )
         return self
 
+    @property
+    def _bucketed(self) -> bool:
+        return self.name in ("budgeted", "variable", "selective")
+
     def used(self) -> set[str]:
         """Return the keys that mean something to this strategy, besides its name and the cold start."""
         return {
             "budgeted": {"budget", "utility", "explore", "burst", "stop_at"},
+            "variable": {"budget", "step", "spread", "explore", "burst", "stop_at"},
+            "selective": {"budget", "explore", "burst", "stop_at"},
             "random": {"budget"},
             "any-of": {"confidence", "margin", "entropy", "explore", "stop_at", "calibrated"},
         }.get(self.name, {"threshold", "explore", "stop_at", "calibrated"})
@@ -136,13 +150,20 @@ class StrategyConfig(_Section):
     def build(self) -> QueryStrategy:
         """Return the strategy."""
         cold = self.cold_start
-        strategy = ColdStart(self._inner(), cold.examples, cold.rule, cold.share)
+        asks = cold.asks
+        if asks is None and self._bucketed:
+            asks = while_late(cold.examples, self.budget)
+        strategy = ColdStart(self._inner(), cold.examples, cold.rule, cold.share, asks)
         return strategy if self.stop_at is None else ConfidentEnough(strategy, self.stop_at)
 
     def _inner(self) -> QueryStrategy:
         explore = self.explore or 0.0
         if self.name == "budgeted":
             return Budgeted(self.budget, self.utility, self.explore, self.burst)
+        if self.name == "variable":
+            return VariableUncertainty(self.budget, self.step, self.spread, self.explore, self.burst)
+        if self.name == "selective":
+            return Selective(self.budget, self.explore, self.burst)
         if self.name == "random":
             return Random(self.budget)
         if self.name == "any-of":
@@ -282,6 +303,7 @@ class LabelsConfig(_Section):
     max_open: int = Field(10_000, ge=1)
     when_full: Literal["stop-asking", "withdraw-least"] = "stop-asking"
     remember: int = Field(100_000, ge=0)
+    corrections: Literal["amend", "dead-letter"] = "amend"
 
     _duration = field_validator("expire_after", mode="before")(_duration)
 

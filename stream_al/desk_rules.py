@@ -11,6 +11,7 @@ from typing import Final
 from stream_al.records import ClassLabel
 
 AGREEMENTS: Final = ("majority", "unanimous", "plurality")
+CORRECTIONS: Final = ("amend", "dead-letter")
 WHEN_FULL: Final = ("stop-asking", "withdraw-least")
 
 
@@ -40,6 +41,10 @@ class DeskRules:
     remember
         How many closed queries are remembered, to tell duplicates and late labels from unknown ones and not
         to ask about an id again.
+    corrections
+        What an annotator's other answer to a query that is closed does, when by these rules the annotators then agree on
+        another class, or on none: ``"amend"`` corrects or erases the example, exactly; ``"dead-letter"`` leaves the
+        model as it is, for pipelines in which what was learned must never change by itself.
     """
 
     quorum: int = 1
@@ -51,6 +56,7 @@ class DeskRules:
     max_open: int = 10_000
     when_full: str = "stop-asking"
     remember: int = 100_000
+    corrections: str = "amend"
 
     def __post_init__(self) -> None:
         for name in ("quorum", "max_answers", "max_abstentions", "max_open"):
@@ -62,6 +68,8 @@ class DeskRules:
             raise ValueError(f"agreement = {self.agreement!r}: must be one of {', '.join(AGREEMENTS)}")
         if self.when_full not in WHEN_FULL:
             raise ValueError(f"when_full = {self.when_full!r}: must be one of {', '.join(WHEN_FULL)}")
+        if self.corrections not in CORRECTIONS:
+            raise ValueError(f"corrections = {self.corrections!r}: must be one of {', '.join(CORRECTIONS)}")
         if self.remember < 0:
             raise ValueError(f"remember = {self.remember}: must not be negative")
         if self.expire_after is not None and self.expire_after <= timedelta(0):

@@ -14,15 +14,16 @@ from typing import Final, NamedTuple
 
 from stream_al.codec import QueryRow, decode_query
 from stream_al.desk_rules import DeskRules
-from stream_al.records import ClassLabel, Example, Label, Query
+from stream_al.records import Amendment, ClassLabel, Example, Label, LogRecord, Query
 
 OUTCOMES: Final = {
     "example": "became (part of) an example the model learned from",
     "waiting": "waits for more answers to the same query",
+    "amendment": "became (part of) an amendment of an example that had been learned",
     "refused": "became an example that the model could not learn",
     "duplicate": "the same annotator gave this answer before",
     "replaced": "the same annotator gave another answer before it was learned",
-    "correction-after-learning": "the same annotator gave another answer after it was learned",
+    "correction-after-learning": "the same annotator gave another answer after it was learned, which cannot be amended",
     "already-answered": "the query had been answered by others",
     "outvoted": "the annotators agreed on another class",
     "no-agreement": "the annotators did not agree",
@@ -34,7 +35,9 @@ OUTCOMES: Final = {
 }
 """The named outcomes of a label; besides them the reasons of `RecordError`, for what is no usable label."""
 
-STATUSES: Final = ("open", "answered", "disputed", "unanswerable", "expired", "withdrawn")
+STATUSES: Final = ("open", "answered", "disputed", "unanswerable", "expired", "withdrawn", "erased")
+USED: Final = frozenset({"example", "amendment", "waiting"})
+"""The outcomes of labels that were used, or will be; every other one is a dead letter."""
 
 
 class Settled(NamedTuple):
@@ -43,7 +46,7 @@ class Settled(NamedTuple):
     number: int
     outcome: str
     detail: str
-    label: Label
+    label: Label | Amendment
     position: str
 
 
@@ -82,7 +85,8 @@ class _Open:
 
 class _Closed(NamedTuple):
     state: QueryState
-    answers: dict[str, ClassLabel]
+    answers: dict[str, ClassLabel | None]
+    """Who gave which class; None who took it back."""
 
 
 class LabelDesk:
@@ -109,6 +113,8 @@ class LabelDesk:
         self._most = self.rules.max_open  # at hand, as every event asks for it
         self.keep_changes = keep_changes
         self._on_close = on_close
+        self.amends = self.rules.corrections == "amend"
+        """Whether a changed answer amends what was learned; somebody must then keep the log (`ActiveLearner.log`)."""
         self.expires = self.rules.expire_after is not None or self.rules.expire_after_events is not None
         self._open: dict[str, _Open] = {}
         self._closed: dict[str, _Closed] = {}
@@ -197,7 +203,7 @@ class LabelDesk:
 
     def submit(
         self, number: int, label: Label, position: str = "", example_number: int | None = None
-    ) -> tuple[list[Settled], Example | None]:
+    ) -> tuple[list[Settled], LogRecord | None]:
         """Take one answer.
 
         Parameters
@@ -214,12 +220,14 @@ class LabelDesk:
         Returns
         -------
         tuple
-            What became of this label, and of others that waited for it; and the example, if there is one now.
+            What became of this label, and of others that waited for it; and the example, if there is one now, or
+            the amendment of one.
         """
         vote = Vote(number, label, position)
         held = self._open.get(label.event_id)
         if held is None:
-            return [self._too_late(vote)], None
+            settled_late, amendment = self._too_late(vote)
+            return [settled_late], amendment
         if label.label is None:
             return self._abstain(held, vote), None
         settled: list[Settled] = []
@@ -258,7 +266,18 @@ class LabelDesk:
         self._note(held.query.event_id)
         return settled
 
-    def _too_late(self, vote: Vote) -> Settled:
+    def answers(self, event_id: str) -> dict[str, ClassLabel | None]:
+        """Return who answered what to a closed query, as far as it is remembered; None is taken back."""
+        closed = self._closed.get(event_id)
+        return {} if closed is None else dict(closed.answers)
+
+    def override(self, event_id: str, label: ClassLabel | None) -> None:
+        """Take note that an example was amended, or erased, by decision: nobody's answer changes that again."""
+        closed = self._closed.get(event_id)
+        if closed is not None and closed.state.status in ("answered", "erased"):
+            self._reopen(event_id, closed, {}, label)
+
+    def _too_late(self, vote: Vote) -> tuple[Settled, Amendment | None]:
         label = vote.label
         closed = self._closed.get(label.event_id)
         if closed is None:
@@ -266,20 +285,59 @@ class LabelDesk:
                 "no query of this event is known: it was never asked about, or so long ago that it was "
                 "forgotten; check the event_id"
             )
-            return _settle(vote, "unknown-event", detail)
+            return _settle(vote, "unknown-event", detail), None
         status, example = closed.state.status, closed.state.example
+        if label.annotator in closed.answers and status in ("answered", "erased"):
+            return self._again(vote, closed)
         if status != "answered":
-            return _settle(vote, "late", f"the query is {status}")
-        mine = closed.answers.get(label.annotator)
-        if label.label is not None and mine is not None and _same(mine, label.label):
-            return _settle(
-                vote, "duplicate", f"{label.annotator} gave this answer before ({_named(example)})"
+            return _settle(vote, "late", f"the query is {status}"), None
+        return _settle(vote, "already-answered", f"{_named(example)} was learned from others' answers"), None
+
+    def _again(self, vote: Vote, closed: _Closed) -> tuple[Settled, Amendment | None]:
+        """Take another answer of somebody whose answer counted when the query was closed."""
+        label, example = vote.label, _named(closed.state.example)
+        who, new, old = label.annotator, label.label, closed.answers[label.annotator]
+        if _same(old, new):
+            detail = f"{who} gave this answer before ({example})"
+            return _settle(vote, "duplicate", detail), None
+        had = "had taken it back" if old is None else f"had said {old!r}"
+        change = f"{who} {had}, and " + ("took it back" if new is None else f"says {new!r} now")
+        before = self._agreed(closed.answers)
+        answers = {name: answer for name, answer in closed.answers.items() if name != who} | {who: new}
+        if not self.amends or (before is None and closed.state.status == "answered"):
+            # The latter: who did not agree is not known any more, so neither is what they agree on now.
+            return _settle(vote, "correction-after-learning", f"{example} was learned; {change}"), None
+        after = self._agreed(answers)
+        self._reopen(label.event_id, closed, answers, after)
+        if not _same(before, after):
+            amended = f"{example} is erased" if after is None else f"{example} is {after!r} now"
+            amendment = Amendment(
+                event_id=label.event_id,
+                amends=closed.state.example,
+                label=after,
+                why=change,
+                by=who,
+                timestamp=label.timestamp,
             )
-        if mine is not None:
-            wanted = "took it back" if label.label is None else f"says {label.label!r} now"
-            detail = f"{_named(example)} was learned as {label.annotator} had answered, {mine!r}; {wanted}"
-            return _settle(vote, "correction-after-learning", detail)
-        return _settle(vote, "already-answered", f"{_named(example)} was learned from others' answers")
+            return _settle(vote, "amendment", amended), amendment
+        if after is None:
+            return _settle(vote, "no-agreement", f"{change}; {example} stays erased"), None
+        outcome = "abstained" if new is None else "already-answered" if _same(new, after) else "outvoted"
+        return _settle(vote, outcome, f"{change}; the agreement stays {after!r}"), None
+
+    def _agreed(self, answers: dict[str, ClassLabel | None]) -> ClassLabel | None:
+        return self.rules.agreed([answer for answer in answers.values() if answer is not None])
+
+    def _reopen(
+        self, event_id: str, closed: _Closed, answers: dict[str, ClassLabel | None], agreed: ClassLabel | None
+    ) -> None:
+        """Put other answers in the place of those of a closed query."""
+        state = closed.state._replace(status="erased" if agreed is None else "answered")
+        self._closed[event_id] = _Closed(state, answers)
+        if self.keep_changes:
+            # What is empty stays as the store has it, unless it is in the same batch that it was closed.
+            written = self._changed.get(event_id, state)
+            self._changed[event_id] = written._replace(status=state.status, votes=_written(answers))
 
     def _close(
         self,
@@ -304,10 +362,7 @@ class LabelDesk:
         self._closings += 1
         utility, asked, clock = held.query.utility, held.query.event_number, _iso(held.clock)
         state = QueryState(event_id, status, utility, asked, "", "", "", clock, example, self._closings)
-        answers = {
-            name: vote.label.label for name, vote in held.votes.items() if vote.label.label is not None
-        }
-        self._closed[event_id] = _Closed(state, answers)
+        self._closed[event_id] = _Closed(state, {name: vote.label.label for name, vote in held.votes.items()})
         if len(self._closed) > self.rules.remember:
             del self._closed[next(iter(self._closed))]
         if self.keep_changes:
@@ -361,10 +416,7 @@ class LabelDesk:
         for event_id, held in self._open.items():
             yield self._state(event_id, held, "open", None, None)
         for closed in self._closed.values():
-            votes = [
-                [0, {"event_id": "", "label": a, "annotator": who}, ""] for who, a in closed.answers.items()
-            ]
-            yield closed.state._replace(votes=json.dumps(votes), abstained="[]")
+            yield closed.state._replace(votes=_written(closed.answers), abstained="[]")
 
     def load(self, states: Iterable[QueryState], clock: str | None = None) -> None:
         """Take over what `dump` gave, or the newest that `take_changes` gave of each query, in any order."""
@@ -387,7 +439,7 @@ class LabelDesk:
                 )
                 self._open[state.event_id] = held
             else:
-                answers = {v.label.annotator: v.label.label for v in votes if v.label.label is not None}
+                answers = {v.label.annotator: v.label.label for v in votes}
                 self._closed[state.event_id] = _Closed(
                     state._replace(query="", votes="", abstained=""), answers
                 )
@@ -414,6 +466,11 @@ def _example(held: _Open, agreed: ClassLabel) -> Example:
 
 def _iso(time: datetime | None) -> str | None:
     return None if time is None else time.isoformat()
+
+
+def _written(answers: dict[str, ClassLabel | None]) -> str:
+    """Return the answers to a closed query as `QueryState.votes`."""
+    return json.dumps([[0, {"event_id": "", "label": a, "annotator": who}, ""] for who, a in answers.items()])
 
 
 def _named(example: int | None) -> str:

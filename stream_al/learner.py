@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from river import base
 from river.compose import Pipeline
 
+from stream_al.amendments import ExampleLog, amendable
 from stream_al.codec import EventRow, PredictionRow, QueryRow
 from stream_al.desk_rules import DeskRules
 from stream_al.draws import Draws
@@ -19,12 +20,33 @@ from stream_al.monitor.accuracy import WINDOW, Accuracy
 from stream_al.monitor.calibration import FINE
 from stream_al.monitor.drift import Drift, DriftRules
 from stream_al.monitor.enough import enough_of
-from stream_al.records import ClassLabel, Event, Example, Label, Prediction, Query, class_text
-from stream_al.strategies import ColdStart, Decision, Limited, QueryStrategy, State
+from stream_al.records import (
+    Amendment,
+    ClassLabel,
+    Event,
+    Example,
+    Label,
+    LogRecord,
+    Prediction,
+    Query,
+    class_text,
+)
+from stream_al.strategies import Budgeted, ColdStart, Decision, Limited, QueryStrategy, State, while_late
 from stream_al.strategies.limits import HELD_BACK
 from stream_al.uncertainty import Scores
 
 _MAGIC: Final = b"stream_al learner 1\n"
+
+
+def default_strategy(budget: float = 0.1, examples: int = 50) -> QueryStrategy:
+    """Return the strategy of who names none: by margin within a budget, after a cold start.
+
+    Examples
+    --------
+    >>> default_strategy().rate()
+    0.1
+    """
+    return ColdStart(Budgeted(budget), examples, asks=while_late(examples, budget))
 
 
 class Processed(NamedTuple):
@@ -36,7 +58,7 @@ class Processed(NamedTuple):
 
 
 class Taught(NamedTuple):
-    """What `ActiveLearner.teach` returns: this label's outcome, and the example if it made one.
+    """What `ActiveLearner.teach` returns: this label's outcome, and the example or the amendment if it made one.
 
     ``settled`` lists this label and those that had waited for it.
     """
@@ -45,6 +67,12 @@ class Taught(NamedTuple):
     detail: str
     example: Example | None
     settled: list[Settled]
+    amendment: Amendment | None = None
+
+    @property
+    def record(self) -> LogRecord | None:
+        """What the log of examples grows by."""
+        return self.example or self.amendment
 
 
 class Incident(NamedTuple):
@@ -76,7 +104,7 @@ class ActiveLearner:
     model
         A `Model`, or a River classifier or pipeline to make one of.
     strategy
-        When to ask; by default 10 % of the events, by margin, after a cold start.
+        When to ask; by default 10 % of the events, by margin, after a cold start (`default_strategy`).
     rules
         How labels become examples; by default the first answer counts.
     key
@@ -88,6 +116,10 @@ class ActiveLearner:
     calibrated
         Whether the strategy sees calibrated probabilities (`stream_al.monitor.Calibration`), so that "confidence below
         0.7" means that less than 70 % of such answers are right. Predictions show what the model said.
+    log
+        Where the examples learned can be read again, so that they can be amended. Whoever gives one appends to it what
+        `teach` and `amend` return, before the next call. None: what was learned is not changed, and a changed answer
+        is ``correction-after-learning``.
     drift
         What to watch for changes of the stream (`stream_al.monitor.Drift`); None watches nothing.
 
@@ -113,10 +145,11 @@ class ActiveLearner:
         key: str = "stream_al",
         window: int | None = WINDOW,
         calibrated: bool = False,
+        log: ExampleLog | None = None,
         drift: DriftRules | None = None,
     ) -> None:
         self.model = model if isinstance(model, Model) else Model(model)
-        self.strategy = strategy or ColdStart()
+        self.strategy = strategy or default_strategy()
         self.accuracy = None if window is None else Accuracy(window)
         """How accurate the answers are; see `stream_al.monitor`."""
         self.drift = None if drift is None else Drift(drift)
@@ -126,12 +159,23 @@ class ActiveLearner:
             what = "calibrated" if calibrated else "ConfidentEnough"
             raise ValueError(f"window = None: {what} needs the accuracy watched; give a number of events")
         self.desk = LabelDesk(rules, keep_changes=False, on_close=self._closed)
+        self.log = log
         self.state: State = self.strategy.start()
         self.events = 0
         """Events answered so far."""
         self.labels = 0
         """Labels received so far."""
         self._draw = Draws(key)
+
+    @property
+    def log(self) -> ExampleLog | None:
+        """Where the examples learned can be read again."""
+        return self._log
+
+    @log.setter
+    def log(self, log: ExampleLog | None) -> None:
+        self._log = log
+        self.desk.amends = log is not None and self.desk.rules.corrections == "amend"
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────
 
@@ -318,20 +362,58 @@ class ActiveLearner:
             except RecordError as error:
                 settled = Settled(number, error.reason, error.detail, label, position)
                 return Taught(error.reason, error.detail, None, [settled])
-        settled_all, example = self.desk.submit(number, label, position, self.model.version)
-        if example is not None:
-            self._watch_error(example)
-            refused = self.model.learn(example)
-            if refused is not None:
-                settled_all = [
-                    s._replace(outcome="refused", detail=refused) if s.outcome == "example" else s
-                    for s in settled_all
-                ]
+        settled_all, record = self.desk.submit(number, label, position, self.model.version)
+        example, amendment = None, None
+        refused: str | None = None
+        if isinstance(record, Example):
+            self._watch_error(record)
+            example, refused = record, self.model.learn(record)
+        elif record is not None:
+            assert self.log is not None
+            amendment, refused = record, self.model.amend(record, self.log)
+        if refused is not None:
+            settled_all = [
+                s._replace(outcome="refused", detail=refused) if s.outcome in ("example", "amendment") else s
+                for s in settled_all
+            ]
         enough = enough_of(self.strategy)
         if self.accuracy is not None and enough is not None:
             self.state = enough.review(self.state, self.accuracy, self.events)
         mine = next(s for s in settled_all if s.number == number)
-        return Taught(mine.outcome, mine.detail, example, settled_all)
+        return Taught(mine.outcome, mine.detail, example, settled_all, amendment)
+
+    def amend(self, amendment: Amendment, position: str = "") -> Taught:
+        """Correct or erase what was learned of an event, by decision, whatever its annotators answered.
+
+        Raises nothing for an amendment that cannot be made: the outcome is then ``"unknown-event"``,
+        ``"already-erased"`` or ``"same-label"``, or why its label cannot be learned.
+        """
+        number = self.labels
+        self.labels += 1
+        made: Amendment | None = None
+        outcome = "amendment"
+        try:
+            made, detail = self._amendable(amendment)
+        except RecordError as error:
+            outcome, detail = error.reason, error.detail
+        if made is not None:
+            assert self.log is not None
+            refused = self.model.amend(made, self.log)
+            if refused is not None:
+                outcome, detail = "refused", refused
+            self.desk.override(made.event_id, made.label)
+        return Taught(outcome, detail, None, [Settled(number, outcome, detail, amendment, position)], made)
+
+    def _amendable(self, amendment: Amendment) -> tuple[Amendment, str]:
+        """Return the amendment with the number of its example, and what it does."""
+        if self.log is None:
+            raise RecordError(
+                "correction-after-learning", "this pipeline keeps no log, and cannot amend what it learned"
+            )
+        if amendment.label is not None:
+            self.model.check_label(amendment.label)
+        number, detail = amendable(amendment, self.log)
+        return amendment.model_copy(update={"amends": number}), detail
 
     def _watch_error(self, example: Example) -> None:
         """Test, then train: see whether the model would be wrong about an example that it is about to learn."""
@@ -416,5 +498,6 @@ class ActiveLearner:
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise SnapshotError(f"the snapshot of the learner is corrupt: {error}") from None
         self.model.load(parts[2])  # the last that can fail
+        desk.amends = self.desk.amends
         self.desk, self.state, self.events, self.labels = desk, state, events, labels
         self.accuracy, self.drift = accuracy, drift

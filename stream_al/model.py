@@ -15,10 +15,12 @@ from river import base
 from river.__version__ import __version__ as river_version
 from river.compose import Pipeline
 
+from stream_al.amendments import ExampleLog, Rewritten, find_target
+from stream_al.checkpoints import Checkpoints
 from stream_al.digest import deep_recursion, digest
 from stream_al.errors import ModelError, RecordError, SnapshotError
 from stream_al.estimators import check, steadied
-from stream_al.records import ClassLabel, Example, Features, FeatureValue
+from stream_al.records import Amendment, ClassLabel, Example, Features, FeatureValue, LogRecord
 from stream_al.scorers import scorer_of
 from stream_al.snapshot import dump_estimator, globals_of, load_estimator
 from stream_al.uncertainty import Scores, scores
@@ -50,7 +52,8 @@ class Model:
         ``"str"``, ``"int"`` or ``"bool"``; fixed by the first example when not given.
     checkpoint_every
         After how many examples the state is dumped; later in a long log after a tenth of its length, at most
-        ten times this number. Undoing a failed example refolds from the last dump.
+        ten times this number. Undoing a failed example refolds from the last dump; an amendment from the last dump
+        before the example it amends, of a few that are kept.
 
     Raises
     ------
@@ -107,7 +110,7 @@ class Model:
         self._two: tuple[ClassLabel, ClassLabel, ClassLabel, ClassLabel] | None = None
         """Exactly two classes, sorted, and what they are to River; for the path of most events."""
         self._tail: list[Example] = []
-        self._checkpoint, self._checkpointed = self._pack(), 0
+        self._checkpoints = Checkpoints(self._pack())
 
     # ── scoring ──────────────────────────────────────────────────────────────────────────────────
 
@@ -260,10 +263,83 @@ class Model:
         self.version += 1
         if refused is None:
             self._tail.append(example)
-        if self.version - self._checkpointed >= min(max(self._every, self.version // 10), 10 * self._every):
-            self._checkpoint, self._checkpointed = self._pack(), self.version
-            self._tail.clear()
+        if self.version - self.checkpointed >= min(max(self._every, self.version // 10), 10 * self._every):
+            self._checkpoint_now()
         return refused
+
+    def fold(self, record: LogRecord | None, log: ExampleLog) -> str | None:
+        """Fold one record of the log, whatever it is: the version grows by one.
+
+        Parameters
+        ----------
+        record
+            An example, an amendment, or None for what is neither.
+        log
+            The log, for an amendment to look back; see `amend`.
+
+        Returns
+        -------
+        str or None
+            Why nothing was learned from it; None when something was, or it is neither.
+        """
+        if isinstance(record, Amendment):
+            return self.amend(record, log)
+        if record is not None:
+            return self.learn(record)
+        self.pass_over()
+        return None
+
+    def amend(self, amendment: Amendment, log: ExampleLog) -> str | None:
+        """Fold one amendment: become the model that folded the log as it amends it, exactly.
+
+        The examples since the last checkpoint before the amended one are folded again; they are read from the log,
+        twice at most. An amendment of what is no example is folded as nothing, in every replica alike.
+
+        Parameters
+        ----------
+        amendment
+            The record that follows what was folded so far.
+        log
+            What was folded so far, at least.
+
+        Returns
+        -------
+        str or None
+            Why it changed nothing, or why the example as it is now cannot be learned.
+
+        Raises
+        ------
+        ModelError
+            When the log is shorter than what was folded. The model stays as it was.
+        """
+        number = self.version
+        target = find_target(amendment, log, number)
+        if target is None:
+            self.pass_over()
+            return f"there is no example of event {amendment.event_id!r} that it could amend"
+        before = dict(self.__dict__)
+        refused: str | None = None
+        try:
+            start, dump, self._checkpoints = self._checkpoints.before(target)
+            self._unpack(dump)
+            self.unknown_features = before["unknown_features"]
+            for place, record in enumerate(Rewritten(log, start, number, amendment), start):
+                if record is None:
+                    self.pass_over()
+                elif (problem := self.learn(record)) is not None and place == target:
+                    refused = problem
+            if self.version != number:
+                raise ModelError(f"the log ends at {self.version}, and {number} records of it were folded")
+            self.pass_over()
+            self._checkpoint_now()
+        except BaseException:
+            self.__dict__.update(before)
+            raise
+        return refused
+
+    def _checkpoint_now(self) -> None:
+        self._checkpoints = self._checkpoints.plus(self.version, self._pack())
+        self._tail = []
 
     def pass_over(self) -> None:
         """Fold a record of the log that is no example: the version grows, and nothing else."""
@@ -314,13 +390,13 @@ class Model:
 
     def _undo(self) -> None:
         version, unknown, tail = self.version, self.unknown_features, list(self._tail)
-        self._unpack(self._checkpoint)
+        self._unpack(self.checkpoint)
         with deep_recursion(_DEPTH):
             for example in tail:
                 self._learn(example)
         self.version, self.unknown_features, self._tail = version, unknown, []
         if tail:  # so that many bad examples in a row do not each fold the same good ones again
-            self._checkpoint, self._checkpointed = self._pack(), version
+            self._checkpoint_now()
 
     # ── state ────────────────────────────────────────────────────────────────────────────────────
 
@@ -339,12 +415,12 @@ class Model:
     @property
     def checkpoint(self) -> bytes:
         """The last periodic dump, or the snapshot loaded since."""
-        return self._checkpoint
+        return self._checkpoints.last[1]
 
     @property
     def checkpointed(self) -> int:
         """The version the checkpoint is of."""
-        return self._checkpointed
+        return self._checkpoints.last[0]
 
     def digest(self) -> str:
         """Return 32 hexadecimal digits, equal for all models that folded the same examples."""
@@ -372,7 +448,7 @@ class Model:
             if not isinstance(error, Exception) or isinstance(error, SnapshotError):
                 raise
             raise SnapshotError(f"the snapshot is corrupt: {type(error).__name__}: {error}") from error
-        self._checkpoint, self._checkpointed = snapshot, self.version
+        self._checkpoints = self._checkpoints.only(self.version, snapshot)
 
     def _pack(self) -> bytes:
         header = {

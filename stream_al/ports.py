@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 from stream_al.codec import EventRow, QueryRow
 from stream_al.errors import RecordError
 from stream_al.labels import QueryState
-from stream_al.records import DeadLetter, Example
+from stream_al.records import DeadLetter, LogRecord
 from stream_al.strategies import State
 
 Position: TypeAlias = Any
@@ -159,8 +159,9 @@ class Batch:
     received: list[Received] = field(default_factory=list)
     settled: list[tuple[int, str, str]] = field(default_factory=list)
     """Number, outcome and detail of labels that earlier batches left waiting."""
-    examples: list[tuple[int, Example]] = field(default_factory=list)
+    examples: list[tuple[int, LogRecord]] = field(default_factory=list)
     changed: list[QueryState] = field(default_factory=list)
+    """The queries as they are now. Where ``query`` is empty, that and ``abstained`` stay as they were."""
     snapshot: tuple[int, bytes] | None = None
     """Model version and dump, when one was taken."""
     progress: Progress = field(default_factory=Progress)
@@ -196,8 +197,8 @@ class Store(Protocol):
     def commit(self, batch: Batch) -> None:
         """Make a batch durable, all of it or nothing."""
 
-    def examples(self, start: int = 0) -> Iterator[Example]:
-        """Yield the log of examples from a number on."""
+    def examples(self, start: int = 0) -> Iterator[LogRecord]:
+        """Yield the log, examples and amendments, from a number on."""
 
     def snapshots(self) -> Iterator[tuple[int, bytes]]:
         """Yield (model version, snapshot), newest first."""

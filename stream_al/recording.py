@@ -10,9 +10,10 @@ from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
+from stream_al.amendments import ListedLog, Rewritten
 from stream_al.codec import EventRow, PredictionRow
 from stream_al.monitor.accuracy import WINDOW, Accuracy
-from stream_al.records import ClassLabel, Example
+from stream_al.records import ClassLabel, Example, LogRecord
 
 if TYPE_CHECKING:  # with it comes River, which the page's server does without
     from stream_al.learner import ActiveLearner
@@ -50,7 +51,7 @@ class Recording:
     labels
         Every label that came.
     examples
-        The log; None for a record that taught nothing.
+        The log; None for a record that is neither example nor amendment.
     partitions
         How many partitions decide for themselves, each with its own strategy's state, while others match the
         labels, as on Kafka. None: one worker does all, and what its desk holds decides with.
@@ -67,7 +68,7 @@ class Recording:
     events: Sequence[EventRow]
     predictions: Sequence[PredictionRow]
     labels: Sequence[RecordedLabel]
-    examples: Sequence[Example | None]
+    examples: Sequence[LogRecord | None]
     partitions: int | None = None
     parts: Sequence[int] = ()
     withdrawn: frozenset[str] = frozenset()
@@ -97,12 +98,15 @@ class Recording:
 
     @cached_property
     def agreed(self) -> Mapping[int, ClassLabel]:
-        """The class that people agreed on, by the place of the event in ``events``; of the examples in the log."""
-        return {place: label for _, place, label in self._answers}
+        """The class that people agreed on in the end, by the place of the event in ``events``; of the log's examples."""
+        log = ListedLog(self.examples)
+        amended = list(Rewritten(log, 0, len(log)))
+        found = {place: amended[number] for number, place, _ in self._answers}
+        return {place: example.label for place, example in found.items() if example is not None}
 
     @cached_property
     def _answers(self) -> list[tuple[int, int, ClassLabel]]:
-        """Of each example of an event that was asked about: its number, the event's place, and the class."""
+        """Of each example of an event that was asked about: its number, the event's place, and the class then learned."""
         asked: dict[str, deque[int]] = defaultdict(deque)
         for place, prediction in enumerate(self.predictions):
             if prediction.queried:
@@ -110,17 +114,19 @@ class Recording:
         return [
             (number, asked[example.event_id].popleft(), example.label)
             for number, example in enumerate(self.examples)
-            if example is not None and asked[example.event_id]
+            if isinstance(example, Example) and asked[example.event_id]
         ]
 
     def accuracy(self) -> Accuracy:
         """Return what is known of the accuracy of these answers, as if it had been watched all the time.
 
         In the order of the events above an answer's calibration rests on examples learned before it only, and its draw
-        is its own; so the intervals of `stream_al.monitor` hold, however many workers answered.
+        is its own; so the intervals of `stream_al.monitor` hold, however many workers answered. Amendments do not change
+        what was counted; see docs/corrections.md.
         """
         watching = self.make_learner().accuracy
         watch = Accuracy(WINDOW if watching is None else watching.window)
+        answered = {place for _, place, _ in self._answers}
         answers = deque(
             (self.learned_at(number), str(place), label) for number, place, label in self._answers
         )
@@ -129,7 +135,7 @@ class Recording:
                 watch.settle(*answers.popleft()[1:])
             name = str(place) if row.queried else None  # an id may have been asked about twice
             watch.pass_by(place, row.label, row.confidence, row.propensity, name)
-            if name and place not in self.agreed and row.event_id in self.unanswered:
+            if name and place not in answered and row.event_id in self.unanswered:
                 watch.settle(name, None)
         for _, name, label in answers:
             watch.settle(name, label)

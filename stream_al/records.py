@@ -233,6 +233,44 @@ class Example(Record):
     """The event whose label this is, where nobody labelled this one (`stream_al.pool`)."""
 
 
+class Amendment(Record):
+    """A later record of the log of examples, which corrects or erases an example of it.
+
+    The model is then the fold of the log without it, exactly: as if the example had had this label from the
+    beginning, or had never been there. Of several amendments of one example the last counts.
+
+    Examples
+    --------
+    >>> Amendment(event_id="tx-1", label="ham", why="misread", by="ann").erases
+    False
+    >>> Amendment(event_id="tx-1", why="erased on request").erases
+    True
+    """
+
+    event_id: Name
+    amends: Annotated[int, Field(ge=0)] | None = None
+    """The number of the example in the log; None for the last one of this event that is before the amendment."""
+    label: LabelField | None = None
+    """The corrected class; None erases the example."""
+    why: Annotated[StrictStr, Field(min_length=1, max_length=MAX_TEXT)]
+    by: Name = "anonymous"
+    timestamp: Timestamp | None = None
+
+    @field_validator("event_id", mode="before")
+    @classmethod
+    def _integer_ids(cls, value: object) -> object:
+        return str(value) if type(value) is int else value
+
+    @property
+    def erases(self) -> bool:
+        """Whether the example is taken out, and not given another label."""
+        return self.label is None
+
+
+LogRecord: TypeAlias = Example | Amendment
+"""What the log of examples holds."""
+
+
 class DeadLetter(Record):
     """A record that could not be used, and why."""
 
@@ -246,7 +284,9 @@ class DeadLetter(Record):
     """The record itself; what is not UTF-8 is written with backslashes, what is oversized is cut."""
 
 
-RECORDS: Final[tuple[type[Record], ...]] = (Event, Prediction, Query, Label, Example, DeadLetter)
+RECORDS: Final[tuple[type[Record], ...]] = (
+    Event, Prediction, Query, Label, Example, Amendment, DeadLetter,
+)  # fmt: skip
 
 
 def class_text(label: ClassLabel) -> str:
@@ -279,6 +319,49 @@ def parse_label(line: bytes | str) -> Label:
         wrong = record_error(error)
         wrong.event_id = _event_id(line)
         raise wrong from None
+
+
+def parse_answer(line: bytes | str) -> Label | Amendment:
+    """Read what people send: a `Label`, or, when it has the field ``amends`` (it may be null), an `Amendment`.
+
+    Raises
+    ------
+    RecordError
+        Naming the field and the remedy.
+    """
+    if not _amends(line):
+        return parse_label(line)
+    try:
+        return Amendment.model_validate_json(line)
+    except ValidationError as error:
+        wrong = record_error(error)
+        wrong.event_id = _event_id(line)
+        raise wrong from None
+
+
+def parse_logged(line: bytes | str) -> LogRecord:
+    """Read a record of the log of examples.
+
+    Raises
+    ------
+    RecordError
+        Naming the field and the remedy.
+    """
+    try:
+        return (Amendment if _amends(line) else Example).model_validate_json(line)
+    except ValidationError as error:
+        raise record_error(error) from None
+
+
+def _amends(line: bytes | str) -> bool:
+    """Tell whether a line is meant as an amendment."""
+    if (b'"amends"' if isinstance(line, bytes) else '"amends"') not in line:  # type: ignore[operator]
+        return False
+    try:
+        content = from_json(line)
+    except ValueError:
+        return False
+    return isinstance(content, dict) and "amends" in content and "features" not in content
 
 
 def _event_id(line: bytes | str) -> str | None:
@@ -319,6 +402,10 @@ _REMEDIES: Final = {
     ("wrong-type", "event_id"): "give a text or an integer",
     ("wrong-type", "key"): "give a text",
     ("wrong-type", "annotator"): "give a text",
+    ("wrong-type", "by"): "give a text",
+    ("missing-field", "why"): "say why the example is amended",
+    ("wrong-type", "why"): "say why the example is amended",
+    ("wrong-type", "amends"): "give the number of the example, or null",
     ("wrong-type", "display"): "give an object of JSON values",
     ("not-allowed", "schema_version"): f"this release reads schema_version {SCHEMA_VERSION}",
     ("wrong-type", "features"): "a feature is a number, a text, true or false; leave a missing value out",

@@ -34,12 +34,13 @@ class People:
         unsure: float = 0.0,
         silent: float = 0.0,
         malformed: float = 0.0,
+        corrected: float = 0.0,
         names: Sequence[str] = ("ann",),
     ) -> None:
         self._rng = random.Random(seed)
         self._delay, self._names = delay, names
         self._twice, self._wrong, self._unsure = twice, wrong, unsure
-        self._silent, self._malformed = silent, malformed
+        self._silent, self._malformed, self._corrected = silent, malformed, corrected
         self._coming: list[tuple[int, int, bytes]] = []
         self._count = 0
 
@@ -69,9 +70,21 @@ class People:
                 answer = {"event_id": query.event_id, "annotator": name, "abstain": "unsure"}
             for _ in range(2 if rng.random() < self._twice else 1):
                 self._send(number + rng.randint(*self._delay), json.dumps(answer).encode())
+        if rng.random() < self._corrected:
+            self._correct(query.event_id, number)
         if rng.random() < self._malformed:
             self._send(number + 1, b"{not json")
             self._send(number + 1, b'{"event_id": "never-asked", "label": "in"}')
+
+    def _correct(self, event_id: str, number: int) -> None:
+        """Later, somebody answers otherwise, takes it back, or decides."""
+        rng, about = self._rng, {"event_id": event_id, "annotator": self._names[0]}
+        other = {"label": rng.choice(["in", "out"])}
+        for correction in rng.sample(
+            [other, {"abstain": "skip"}, {"amends": None, "why": "?"}, {"amends": None, "why": "?", **other}],
+            2,
+        ):
+            self._send(number + rng.randint(60, 200), json.dumps(about | correction).encode())
 
     def _send(self, at: int, record: bytes) -> None:
         self._count += 1

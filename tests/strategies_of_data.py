@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from stream_al.records import (
     MAX_INTEGER,
     MAX_NUMBER,
+    Amendment,
     DeadLetter,
     Event,
     Example,
@@ -118,6 +119,15 @@ RECORD_STRATEGIES: dict[type[Record], st.SearchStrategy[Any]] = {
         annotators=st.lists(names, max_size=3).map(tuple),
         asked_at=maybe_moments,
         labelled_at=maybe_moments,
+    ),
+    Amendment: st.builds(
+        Amendment,
+        event_id=names,
+        amends=st.none() | counts,
+        label=st.none() | class_labels,
+        why=names,
+        by=names,
+        timestamp=maybe_moments,
     ),
     DeadLetter: st.builds(
         DeadLetter,

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from river import compose, linear_model, preprocessing
 
-from stream_al import ActiveLearner, Budgeted, ColdStart, DeskRules, Example, Model
+from stream_al import ActiveLearner, Budgeted, ColdStart, DeskRules, Model
+from stream_al.amendments import ListedLog, Rewritten
 from stream_al.ports import LabelledRow
+from stream_al.records import LogRecord
 
 
 def rows(count: int, seed: int = 1, *, twice: int = 0) -> list[LabelledRow]:
@@ -44,8 +46,9 @@ def learner(
     )
 
 
-def offline_digest(examples: Iterable[Example], fresh: Model) -> str:
-    """Fold a log in one go."""
-    for example in examples:
-        fresh.learn(example)
+def offline_digest(records: Iterable[LogRecord | None], fresh: Model) -> str:
+    """Fold a log in one go, as its amendments leave it."""
+    log = ListedLog(records)
+    for example in Rewritten(log, 0, len(log)):
+        fresh.fold(example, log)
     return fresh.digest()

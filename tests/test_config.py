@@ -12,9 +12,23 @@ from typing import Any
 import pytest
 from river import compose, forest, linear_model, multiclass
 
-from stream_al import AnyOf, Budgeted, ColdStart, ConfigError, Entropy, LeastConfidence, Margin, Random
+from stream_al import (
+    AnyOf,
+    Budgeted,
+    ColdStart,
+    ConfigError,
+    Entropy,
+    LeastConfidence,
+    Margin,
+    Random,
+    Selective,
+    VariableUncertainty,
+)
 from stream_al.build import build_estimator, build_learner
 from stream_al.config import Config, KafkaConfig, TopicsConfig, load_config, stored_config
+from stream_al.learner import default_strategy
+from stream_al.strategies import while_late
+from stream_al.strategies.bucket import Bucketed
 
 
 def config_of(tmp_path: Path, text: str) -> Config:
@@ -106,6 +120,12 @@ def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.
     [
         ("", Budgeted()),
         ("budget = 0.2\nutility = 'entropy'\nexplore = 0.05\nburst = 3", Budgeted(0.2, "entropy", 0.05, 3)),
+        ("name = 'variable'", VariableUncertainty()),
+        (
+            "name = 'variable'\nbudget = 0.2\nstep = 0.1\nspread = 1\nexplore = 0.03\nburst = 2",
+            VariableUncertainty(0.2, 0.1, 1.0, 0.03, 2),
+        ),
+        ("name = 'selective'\nbudget = 0.3\nexplore = 0.01\nburst = 7", Selective(0.3, 0.01, 7)),
         ("name = 'random'\nbudget = 0.3", Random(0.3)),
         ("name = 'margin'\nthreshold = 0.3\nexplore = 0.01", Margin(0.3, 0.01)),
         ("name = 'least-confidence'", LeastConfidence()),
@@ -115,7 +135,8 @@ def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.
 )
 def test_a_strategy_is_built_as_it_says(tmp_path: Path, text: str, expected: object) -> None:
     config = config_of(tmp_path, f"[strategy]\n{text}\n[strategy.cold_start]\nexamples = 9")
-    assert config.strategy.build() == ColdStart(expected, examples=9)  # type: ignore[arg-type]
+    asks = while_late(9, expected.budget) if isinstance(expected, Bucketed) else None
+    assert config.strategy.build() == ColdStart(expected, examples=9, asks=asks)  # type: ignore[arg-type]
     kept = stored_config(config.pipeline(), "x")
     assert kept.strategy.build() == config.strategy.build()
 
@@ -186,6 +207,12 @@ def test_a_model_file_that_fails_says_why(tmp_path: Path) -> None:
 
 def template() -> str:
     return (files("stream_al.cli") / "template.toml").read_text("utf-8")
+
+
+def test_what_nothing_is_said_of_is_the_default_of_the_learner(tmp_path: Path) -> None:
+    assert config_of(tmp_path, "").strategy.build() == default_strategy()
+    config = config_of(tmp_path, "[strategy.cold_start]\nasks = 70")
+    assert config.strategy.build() == ColdStart(Budgeted(0.1), asks=70)
 
 
 def told_by_the_template() -> dict[str, Any]:

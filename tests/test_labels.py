@@ -13,9 +13,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from stream_al.desk_rules import AGREEMENTS, WHEN_FULL, DeskRules
+from stream_al.desk_rules import AGREEMENTS, CORRECTIONS, WHEN_FULL, DeskRules
 from stream_al.labels import OUTCOMES, LabelDesk, QueryState, Settled
-from stream_al.records import Example, Label, Query
+from stream_al.records import Amendment, Example, Label, Query
 
 START = datetime(2026, 1, 31, tzinfo=UTC)
 EVENTS = [f"e{number}" for number in range(8)]
@@ -107,8 +107,9 @@ class Obvious:
         told = self.outcomes[number] = []
         held = self.find(self.open, event_id)
         if held is None:
-            told.append(self.late(event_id, label, who))
-            return None
+            outcome, after = self.late(event_id, label, who)
+            told.append(outcome)
+            return after
         before = held["votes"].get(who)
         if label in ("unsure", "skip"):
             if who in held["abstained"]:
@@ -140,16 +141,33 @@ class Obvious:
             told.append("waiting")
         return agreed
 
-    def late(self, event_id: str, label: object, who: str) -> str:
+    def late(self, event_id: str, label: object, who: str) -> tuple[str, object]:
+        """Return the outcome of a label that comes too late, and what the event's example is amended to."""
         closed = self.find(self.closed, event_id)
         if closed is None:
-            return "unknown-event"
-        if closed["status"] != "answered":
-            return "late"
+            return "unknown-event", None
+        if closed["status"] not in ("answered", "erased") or (
+            who not in closed["votes"] and closed["status"] == "erased"
+        ):
+            return "late", None
         if who not in closed["votes"]:
-            return "already-answered"
-        mine = closed["votes"][who][1]
-        return "duplicate" if (type(mine), mine) == (type(label), label) else "correction-after-learning"
+            return "already-answered", None
+        says, said = None if label in ("unsure", "skip") else label, closed["votes"][who][1]
+        if (type(said), said) == (type(says), says):
+            return "duplicate", None
+        if self.rules.corrections == "dead-letter":
+            return "correction-after-learning", None
+        before = self.agreed([vote for _, vote in closed["votes"].values() if vote is not None])
+        closed["votes"][who] = 0, says
+        after = self.agreed([vote for _, vote in closed["votes"].values() if vote is not None])
+        closed["status"] = "erased" if after is None else "answered"
+        if (type(before), before) != (type(after), after):
+            return "amendment", ERASED if after is None else after
+        if after is None:
+            return "no-agreement", None
+        if says is None:
+            return "abstained", None
+        return "already-answered" if (type(says), says) == (type(after), after) else "outvoted", None
 
     def agreed(self, votes: list[Any]) -> Any:
         if len(votes) < self.rules.quorum:
@@ -165,6 +183,9 @@ class Obvious:
         return leaders[0] if enough else None
 
 
+ERASED = object()
+
+
 class Desk(RuleBasedStateMachine):
     """Asks, answers and time in any order; now and then the desk is carried to another process."""
 
@@ -178,6 +199,7 @@ class Desk(RuleBasedStateMachine):
         max_open=st.integers(1, 4),
         when_full=st.sampled_from(WHEN_FULL),
         remember=st.integers(0, 5),
+        corrections=st.sampled_from(CORRECTIONS),
     )
     def begin(
         self,
@@ -190,6 +212,7 @@ class Desk(RuleBasedStateMachine):
         max_open: int,
         when_full: str,
         remember: int,
+        corrections: str,
     ) -> None:
         self.rules = DeskRules(
             quorum,
@@ -201,6 +224,7 @@ class Desk(RuleBasedStateMachine):
             max_open,
             when_full,
             remember,
+            corrections,
         )
         self.desk = LabelDesk(self.rules)
         self.model = Obvious(self.rules)
@@ -210,6 +234,7 @@ class Desk(RuleBasedStateMachine):
         self.number = self.labels = self.examples = 0
         self.moment: datetime | None = None
         self.learned: list[str] = []
+        self.numbers: dict[str, int] = {}
 
     def note(self, settled: Iterable[Settled]) -> None:
         for number, outcome, detail, label, position in settled:
@@ -248,11 +273,13 @@ class Desk(RuleBasedStateMachine):
         given = self.sent[number] = answer(event_id, label, who)
         self.told[number] = []
         agreed = self.model.submit(number, event_id, label, who)
-        settled, example = self.desk.submit(number, given, f"at {number}", self.examples)
+        settled, record = self.desk.submit(number, given, f"at {number}", self.examples)
         self.note(settled)
-        assert (example is None) == (agreed is None)
-        if example is not None:
-            self.check_example(example, event_id, agreed)
+        assert (record is None) == (agreed is None)
+        if isinstance(record, Example):
+            self.check_example(record, event_id, agreed)
+        elif record is not None:
+            self.check_amendment(record, event_id, None if agreed is ERASED else agreed)
 
     @precondition(lambda self: len(self.desk) > 0)
     @rule(data=st.data(), label=st.sampled_from([*CLASSES, "x", "unsure"]), who=st.sampled_from(ANNOTATORS))
@@ -266,9 +293,23 @@ class Desk(RuleBasedStateMachine):
         assert (example.propensity, example.predicted) == (0.25, "x")
         assert example.annotators
         assert event_id not in self.learned, "learned twice while remembered"
+        self.numbers[event_id] = self.examples
         self.examples += 1
         if self.rules.remember:
             self.learned.append(event_id)
+
+    def check_amendment(self, amendment: Amendment, event_id: str, agreed: object) -> None:
+        assert amendment.event_id == event_id
+        assert (type(amendment.label), amendment.label) == (type(agreed), agreed)
+        assert amendment.amends == self.numbers[event_id]
+        assert amendment.by in amendment.why
+
+    @rule(event_id=st.sampled_from(EVENTS), label=st.none() | st.sampled_from(CLASSES))
+    def override(self, event_id: str, label: Any) -> None:
+        self.desk.override(event_id, label)
+        closed = self.model.find(self.model.closed, event_id)
+        if closed is not None and closed["status"] in ("answered", "erased"):
+            closed.update(votes={}, status="erased" if label is None else "answered")
 
     @rule()
     def carry_over_by_dump(self) -> None:
@@ -282,7 +323,11 @@ class Desk(RuleBasedStateMachine):
     @rule()
     def commit(self) -> None:
         for state in self.desk.take_changes():
-            self.stored[state.event_id] = QueryState(*json.loads(json.dumps(state)))
+            state = QueryState(*json.loads(json.dumps(state)))
+            if not state.query:  # as a store does
+                known = self.stored[state.event_id]
+                state = state._replace(query=known.query, abstained=known.abstained)
+            self.stored[state.event_id] = state
 
     @rule(shuffle=st.randoms(use_true_random=False), limited=st.booleans())
     def carry_over_by_store(self, shuffle: Any, limited: bool) -> None:
@@ -409,8 +454,8 @@ def test_one_and_true_are_two_answers_of_one_annotator_and_of_several() -> None:
     assert found[1] == [(0, "replaced"), (1, "waiting")]
     assert found[3] == [(1, "example"), (2, "example"), (3, "outvoted")]
     assert outcomes(desk, answer("e", True), answer("e", 1)) == [
-        [(0, "correction-after-learning")],
-        [(1, "duplicate")],
+        [(0, "amendment")],  # of two, one says 1, one True
+        [(1, "amendment")],
     ]
 
 

@@ -12,12 +12,14 @@ from river import linear_model, naive_bayes, preprocessing, tree
 
 from stream_al import (
     ActiveLearner,
+    Amendment,
     Budgeted,
     ColdStart,
     DeskRules,
     Event,
     Example,
     Label,
+    ListedLog,
     Margin,
     Model,
     QueryStrategy,
@@ -348,3 +350,45 @@ def test_a_learner_without_a_store_does_not_pile_up_changes_for_one() -> None:
         learner.process(Event(id=f"e{number}", features={"x": 1.0}))
         learner.teach(Label(event_id=f"e{number}", label="a"))
     assert learner.desk.take_changes() == []
+
+
+# ── amendments ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def taught_three(log: ListedLog | None) -> ActiveLearner:
+    learner = ActiveLearner(naive_bayes.GaussianNB(), log=log)
+    for number, answer in enumerate(("spam", "ham", "spam")):
+        learner.process(Event(id=f"e{number}", features={"x": float(number)}))
+        taught = learner.teach(Label(event_id=f"e{number}", label=answer, annotator="ann"))
+        if log is not None:
+            log.append(taught.record)
+    return learner
+
+
+def test_with_a_log_an_annotator_corrects_what_was_learned_also_after_a_restore() -> None:
+    log = ListedLog()
+    learner = taught_three(log)
+    again = ActiveLearner(naive_bayes.GaussianNB(), log=log)
+    again.restore(learner.snapshot())
+    taught = again.teach(Label(event_id="e2", label="ham", annotator="ann"))
+    assert (taught.outcome, taught.detail) == ("amendment", "example 2 is 'ham' now")
+    assert taught.amendment is not None
+    assert taught.record == taught.amendment
+    log.append(taught.record)
+    taken_back = again.teach(Label(event_id="e0", abstain="unsure", annotator="ann"))
+    assert (taken_back.outcome, taken_back.detail) == ("amendment", "example 0 is erased")
+    assert again.model.classes == ("ham",)
+    assert again.model.version == 5
+
+
+def test_without_a_log_nothing_that_was_learned_is_changed() -> None:
+    learner = taught_three(None)
+    digest = learner.model.digest()
+    assert (
+        learner.teach(Label(event_id="e2", label="ham", annotator="ann")).outcome
+        == "correction-after-learning"
+    )
+    decided = learner.amend(Amendment(event_id="e2", label="ham", why="decided"))
+    assert (decided.outcome, decided.record) == ("correction-after-learning", None)
+    assert learner.model.digest() == digest
+    assert learner.labels == 5

@@ -26,9 +26,9 @@ def test_the_library_example_runs_and_is_short() -> None:
 
 
 def test_the_links_lead_somewhere() -> None:
-    for text in [README, *(path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md"))]:
-        for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
-            assert (ROOT / target).exists(), target
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text("utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
 def test_the_public_namespace_is_what_it_says() -> None:

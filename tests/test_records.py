@@ -108,7 +108,7 @@ def test_times_that_utc_cannot_hold_and_times_without_a_zone_are_refused() -> No
 
 def test_the_json_schema_of_every_record_is_exported() -> None:
     schemas = json_schema()
-    assert set(schemas) == {"event", "prediction", "query", "label", "example", "deadletter"}
+    assert set(schemas) == {"event", "prediction", "query", "label", "example", "amendment", "deadletter"}
     for name, schema in schemas.items():
         json.dumps(schema)
         assert schema["type"] == "object", name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass
-from math import isfinite, nan
+from math import exp, isfinite, log, nan
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from stream_al.checks import check_strategy
 from stream_al.checks.strategy import most_over
 from stream_al.draws import Draws
+from stream_al.learner import default_strategy
 from stream_al.strategies import (
     AnyOf,
     Budgeted,
@@ -26,8 +27,12 @@ from stream_al.strategies import (
     QueryStrategy,
     Random,
     Reserve,
+    Selective,
     State,
+    VariableUncertainty,
+    while_late,
 )
+from stream_al.strategies.bucket import Bucketed
 from stream_al.uncertainty import Scores, scores
 
 ALL = [
@@ -52,6 +57,18 @@ ALL = [
     ColdStart(ColdStart(Budgeted(), examples=5), examples=20),
     Reserve(ColdStart(Budgeted(0.08)), earned=0.02),
     Reserve(Random(0.1), earned=1.0, share=1.0, events=3, size=1),
+    ColdStart(Budgeted(0.05), examples=10, asks=80),
+    VariableUncertainty(),
+    VariableUncertainty(0.02, spread=1.0),
+    VariableUncertainty(0.2, step=0.5, explore=0.0, burst=2),
+    VariableUncertainty(1.0, spread=10.0),
+    VariableUncertainty(0.0),
+    Selective(),
+    Selective(0.02, explore=0.0, burst=1),
+    Selective(1.0),
+    Selective(0.0),
+    ColdStart(Selective(0.05), examples=10),
+    default_strategy(),
 ]
 
 
@@ -203,8 +220,30 @@ budgeted = st.builds(
     st.sampled_from([1, 3, 20]),
     st.sampled_from(["least-confidence", "margin", "entropy"]),
 )
-strategies_with_budget = budgeted | st.builds(
-    ColdStart, budgeted, st.integers(0, 60), st.sampled_from(["all", "random", "none"]), st.floats(0.0, 1.0)
+variable = st.builds(
+    lambda budget, share, burst, spread, step: VariableUncertainty(
+        budget, step, spread, budget * share, burst
+    ),
+    st.sampled_from([0.0, 0.01, 0.1, 1.0]),
+    st.sampled_from([0.0, 0.1, 1.0]),
+    st.sampled_from([1, 3, 20]),
+    st.sampled_from([0.0, 1.0, 5.0]),
+    st.sampled_from([0.01, 0.5]),
+)
+selective = st.builds(
+    lambda budget, share, burst: Selective(budget, budget * share, burst),
+    st.sampled_from([0.0, 0.01, 0.1, 1.0]),
+    st.sampled_from([0.0, 0.1, 1.0]),
+    st.sampled_from([1, 3, 20]),
+)
+bucketed = budgeted | variable | selective
+strategies_with_budget = bucketed | st.builds(
+    ColdStart,
+    bucketed,
+    st.integers(0, 60),
+    st.sampled_from(["all", "random", "none"]),
+    st.floats(0.0, 1.0),
+    st.none() | st.integers(0, 200),
 )
 draw_rules = st.sampled_from([lambda k: 0.0, lambda k: 1.0 - 2.0**-53, None])
 
@@ -276,10 +315,10 @@ def test_a_reserve_asks_its_share_while_the_alarm_lasts_and_the_saved_do() -> No
 
 
 @settings(max_examples=100, deadline=None)
-@given(budgeted, streams)
+@given(bucketed, streams)
 @example(Budgeted(0.5, burst=3), [answer_of(1.0)] * 50)
 def test_without_exploration_draws_that_are_all_low_still_keep_the_budget(
-    strategy: Budgeted, stream: list[Scores]
+    strategy: Bucketed, stream: list[Scores]
 ) -> None:
     state = strategy.start()
     tokens = [state[1]]
@@ -310,9 +349,10 @@ def drifting(rng: random.Random, step: list[int] = [0]) -> Scores:  # noqa: B006
 
 @pytest.mark.parametrize("budget", [0.01, 0.05, 0.1, 0.2, 0.3])
 @pytest.mark.parametrize("stream", [beta, few_leaves, three_classes, drifting], ids=lambda f: f.__name__)
-def test_a_long_ordinary_stream_is_asked_for_its_budget(budget: float, stream: Any) -> None:
+@pytest.mark.parametrize("kind", [Budgeted, VariableUncertainty, Selective])
+def test_a_long_ordinary_stream_is_asked_for_its_budget(budget: float, stream: Any, kind: Any) -> None:
     rng = random.Random(11)
-    strategy, draw = Budgeted(budget), Draws(f"long {budget}")
+    strategy, draw = kind(budget), Draws(f"long {budget}")
     state = strategy.start()
     events = int(1500 / budget)
     asked = 0
@@ -386,6 +426,55 @@ def test_a_budget_of_nothing_asks_nothing() -> None:
         assert not decision.ask
 
 
+# ── variable uncertainty, selective sampling ─────────────────────────────────────────────────────
+
+
+def test_a_variable_threshold_falls_with_a_question_and_rises_where_there_was_none() -> None:
+    strategy = VariableUncertainty(0.5, step=0.1, explore=0.0)
+    asked, state = strategy.decide(answer_of(0.8), strategy.start(), 0.999)
+    assert (asked.ask, asked.propensity, state[0]) == (True, 1.0, pytest.approx(0.9))
+    passed, state = strategy.decide(answer_of(0.1), state, 0.999)
+    assert (passed.ask, passed.propensity, state[0]) == (False, 0.0, pytest.approx(0.99))
+    assert passed.threshold == pytest.approx(0.1)
+
+
+def test_a_variable_threshold_rests_while_there_is_no_token() -> None:
+    strategy = VariableUncertainty(0.1, explore=0.0)
+    decision, after = strategy.decide(answer_of(1.0), (0.9, 0.2, 0.0), 0.0)
+    assert (decision.ask, after[0]) == (False, 0.9)
+
+
+def test_a_randomised_threshold_asks_as_often_as_a_normal_factor_would() -> None:
+    rng = random.Random(2)
+    strategy = VariableUncertainty(0.5, spread=1.0, explore=0.0)
+    for level, utility in ((1.0, 0.2), (0.7, 0.9), (0.6, 0.01)):
+        answer = answer_of(utility)
+        decision, _ = strategy.decide(answer, (level, 10.0, 0.0), 0.5)
+        often = sum(answer.confidence < level * rng.gauss(1.0, 1.0) for _ in range(40_000)) / 40_000
+        assert decision.propensity == pytest.approx(often, abs=0.01)
+
+
+def test_selective_sampling_asks_by_the_margin_in_log_odds() -> None:
+    strategy = Selective(0.2, explore=0.0)
+    for probability in (0.5, 0.7, 0.99):
+        answer = scores({"a": probability, "b": 1.0 - probability}, 1000, 2)
+        decision, _ = strategy.decide(answer, (0.7, 10.0, 0.0), 0.5)
+        apart = log(probability / (1.0 - probability))
+        assert decision.propensity == pytest.approx(exp(0.7) / (exp(0.7) + apart))
+
+
+def test_selective_sampling_gives_every_event_a_chance_however_sure_the_model_is() -> None:
+    strategy, draw = Selective(0.1, explore=0.0), Draws("chance")
+    rng = random.Random(5)
+    state = strategy.start()
+    never = 0
+    for number in range(5_000):
+        answer = scores({"a": 1.0, "b": 0.0}, 1000, 2) if number % 3 == 0 else beta(rng)
+        decision, state = strategy.decide(answer, state, draw(str(number)))
+        never += decision.propensity == 0.0
+    assert never < 250
+
+
 # ── cold start ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -406,6 +495,29 @@ def test_a_cold_start_ends_with_the_examples_learned_and_two_classes() -> None:
     assert strategy.decide(answer_of(0.1, version=4), (0,), 0.5)[0].reason == "cold-start"
     assert strategy.decide(answer_of(0.1, version=5), (0,), 0.5)[0].reason == "none"
     assert strategy.decide(answer_of(0.9, version=5), (0,), 0.5)[0].reason == "uncertain"
+
+
+def test_a_cold_start_goes_on_asking_only_while_the_answers_are_late() -> None:
+    strategy = ColdStart(Budgeted(0.01), examples=5, asks=12)
+    for arrives_after, expected in ((0, 5), (3, 8), (10**6, 12)):
+        state, asked = strategy.start(), 0
+        for number in range(30):
+            known = max(0, min(asked, number - arrives_after))
+            answer = scores({"a": 0.995, "b": 0.005}, known) if known else scores({}, 0)
+            decision, state = strategy.decide(answer, state, 0.999)
+            asked += decision.ask
+        assert asked == expected, arrives_after
+
+
+def test_a_late_cold_start_is_repaid_like_any_other() -> None:
+    strategy, draw = ColdStart(Budgeted(0.1), examples=50, asks=while_late(50, 0.1)), Draws("late")
+    rng = random.Random(8)
+    state, asked, events = strategy.start(), 0, 20_000
+    for number in range(events):
+        answer = scores({}, 0) if number < 2_000 else beta(rng)
+        decision, state = strategy.decide(answer, state, draw(str(number)))
+        asked += decision.ask
+    assert asked / events == pytest.approx(0.1, rel=0.02)
 
 
 def test_while_its_labels_are_late_a_cold_start_without_a_budget_asks_its_share() -> None:
@@ -438,9 +550,15 @@ def test_any_of_asks_when_one_member_asks_and_reports_its_propensity() -> None:
         (lambda: Budgeted(utility="boldness"), "least-confidence, margin, entropy"),
         (lambda: Budgeted(burst=0), "burst = 0"),
         (lambda: ColdStart(examples=-1), "examples = -1"),
+        (lambda: ColdStart(asks=-1), "asks = -1"),
         (lambda: ColdStart(rule="some"), "all, random, none"),
         (lambda: ColdStart(share=2.0), "share = 2.0"),
         (lambda: Random(1.1), "budget = 1.1"),
+        (lambda: VariableUncertainty(step=0.0), "step = 0.0"),
+        (lambda: VariableUncertainty(spread=nan), "spread = nan"),
+        (lambda: VariableUncertainty(0.1, explore=0.2), "explore = 0.2"),
+        (lambda: Selective(2.0), "budget = 2.0"),
+        (lambda: Selective(burst=0), "burst = 0"),
         (lambda: Margin(nan), "threshold = nan"),
         (lambda: LeastConfidence(explore=-1.0), "explore = -1.0"),
         (lambda: Entropy(2.0), "threshold = 2.0"),

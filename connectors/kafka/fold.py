@@ -1,4 +1,8 @@
-"""The model of a worker: all of `examples`, folded in the order of the log, with snapshots on the local disk."""
+"""The model of a worker: all of `examples`, folded in the order of the log, with snapshots on the local disk.
+
+For an amendment the log is read again from the last place before the amended example that is known; it is not
+held in memory.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +13,18 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from kafka.structs import TopicPartition
-from pydantic import ValidationError
 
-from connectors.kafka.wire import partition_of
+from connectors.kafka.wire import ANSWERS, header, partition_of
 from stream_al.errors import RecordError, SnapshotError
 from stream_al.labels import QueryState
 from stream_al.model import Model
-from stream_al.records import ClassLabel, Example, record_error
+from stream_al.records import Amendment, ClassLabel, LogRecord, parse_logged
 
 _MAGIC: Final = b"stream_al kafka snapshot 1\n"
 _KEPT: Final = 3
 _POLLED: Final = 5000
+_PLACES: Final = 16
+"""Of so many versions it is remembered where in the topic they are."""
 
 
 class Refusal(NamedTuple):
@@ -32,12 +37,13 @@ class Refusal(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """What is remembered of an example: its query's partition, its number, and who gave which label."""
+    """What is remembered of an example: its query's partition, its number, its label, and who answered what."""
 
     partition: int
     number: int
-    label: ClassLabel
-    annotators: tuple[str, ...]
+    label: ClassLabel | None
+    """None when it is erased."""
+    answers: dict[str, ClassLabel | None]
 
 
 class Fold:
@@ -49,6 +55,8 @@ class Fold:
         The log.
     model
         A fresh model.
+    open_consumer
+        Opens another consumer of committed records, to read the log again when an example is amended.
     query_partitions
         The number of partitions of `queries`.
     remember
@@ -63,6 +71,7 @@ class Fold:
         self,
         topic: str,
         model: Model,
+        open_consumer: Callable[[], Any],
         *,
         query_partitions: int = 1,
         remember: int = 100_000,
@@ -73,6 +82,9 @@ class Fold:
         self.refused: list[Refusal] = []
         self.notices: list[str] = []
         self.recent: OrderedDict[str, Answered] = OrderedDict()
+        self._open_consumer = open_consumer
+        self._places = [(0, 0)]
+        """(version, offset of its next record), the first and the latest."""
         self._partition = TopicPartition(topic, 0)
         self._query_partitions = query_partitions
         self._remember = remember
@@ -82,6 +94,7 @@ class Fold:
         self.next = 0
         """The offset of the next record."""
         self._consumer: Any = None
+        self._reader: Any = None
 
     def attach(self, consumer: Any) -> None:
         """Read on with this consumer: of committed records, without a group."""
@@ -117,36 +130,80 @@ class Fold:
         while self.next < end and not stop():
             self.advance(100)
 
+    def examples(self, start: int = 0) -> Iterator[LogRecord | None]:
+        """Yield the records of the log folded so far, from a number on; for amendments."""
+        version, offset = max(place for place in self._places if place[0] <= start)
+        if self._reader is None:
+            self._reader = self._open_consumer()
+            self._reader.assign([self._partition])
+        consumer = self._reader
+        consumer.seek(self._partition, offset)
+        while (consumer.position(self._partition) or 0) < self.next:
+            for records in consumer.poll(100, _POLLED).values():
+                for record in records:
+                    if record.offset >= self.next:
+                        return
+                    if version >= start:
+                        yield read_logged(record)
+                    version += 1
+
+    def close_reader(self) -> None:
+        """Close the consumer that amendments read the log with; it is opened again when needed."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
+
     def _fold(self, record: Any) -> None:
         model = self.model
         number = model.version
+        folded: LogRecord | None = None
         try:
-            example = read_example(record.value)
+            folded = parse_logged(record.value or b"")
         except RecordError as error:
             model.pass_over()
             text = (record.value or b"")[:20_000].decode("utf-8", "backslashreplace")
             self.refused.append(Refusal(number, None, error.detail, text))
+        else:
+            known = self.recent.get(folded.event_id)
+            if isinstance(folded, Amendment) and folded.amends is None and known is not None:
+                folded = folded.model_copy(update={"amends": known.number})  # saves reading all of the log
+            detail = model.fold(folded, self)
+            if detail is not None:
+                self.refused.append(Refusal(number, folded.event_id, detail, folded.to_json().decode()))
+            self._remember_answers(number, folded, header(record, ANSWERS))
+        self.next = record.offset + 1
+        if model.checkpointed == model.version:
+            self._places = [(0, 0), *self._places[1:][1 - _PLACES :], (model.version, self.next)]
+            if model.version > self._saved:
+                self._write(model.version, self.next, model.checkpoint)
+            if isinstance(folded, Amendment):
+                self._drop_snapshots(folded.amends or 0)
+
+    def _remember_answers(self, number: int, record: LogRecord, answers: str | None) -> None:
+        event_id, said = record.event_id, json.loads(answers) if answers else {}
+        if isinstance(record, Amendment):
+            known = self.recent.get(event_id)
+            if known is not None and known.number == record.amends:
+                self.recent[event_id] = known._replace(label=record.label, answers=said)
             return
-        detail = model.learn(example)
-        if detail is not None:
-            self.refused.append(Refusal(number, example.event_id, detail, example.to_json().decode()))
-        partition = partition_of(example.event_id, self._query_partitions)
-        self.recent[example.event_id] = Answered(partition, number, example.label, example.annotators)
-        self.recent.move_to_end(example.event_id)
+        partition = partition_of(event_id, self._query_partitions)
+        said = said or dict.fromkeys(record.annotators, record.label)
+        self.recent[event_id] = Answered(partition, number, record.label, said)
+        self.recent.move_to_end(event_id)
         if len(self.recent) > self._remember:
             self.recent.popitem(last=False)
-        if model.checkpointed == model.version > self._saved:
-            self._write(model.version, record.offset + 1, model.checkpoint)
 
     def answered(self, partition: int) -> Iterator[QueryState]:
         """Yield the answered queries remembered of a partition of `queries`, as a desk loads them."""
-        for event_id, (home, number, label, annotators) in self.recent.items():
+        for event_id, (home, number, label, answers) in self.recent.items():
             if home == partition:
+                status = "erased" if label is None else "answered"
                 votes = [
-                    [0, {"event_id": event_id, "label": label, "annotator": name}, ""] for name in annotators
+                    [0, {"event_id": event_id, "label": answer, "annotator": name}, ""]
+                    for name, answer in answers.items()
                 ]
                 yield QueryState(
-                    event_id, "answered", 0.0, 0, "", json.dumps(votes), "[]", None, number, number + 1
+                    event_id, status, 0.0, 0, "", json.dumps(votes), "[]", None, number, number + 1
                 )
 
     # ── snapshots ────────────────────────────────────────────────────────────────────────────────
@@ -175,6 +232,12 @@ class Fold:
         for old in self._snapshots()[_KEPT:]:
             old.unlink(missing_ok=True)
 
+    def _drop_snapshots(self, amended: int) -> None:
+        """Remove the older snapshots that hold an example as it was."""
+        for path in self._snapshots():
+            if amended < int(path.stem) < self.model.version:
+                path.unlink(missing_ok=True)
+
     def _snapshots(self) -> list[Path]:
         if self._folder is None or not self._folder.is_dir():
             return []
@@ -190,8 +253,8 @@ class Fold:
             offset, version = int(head["offset"]), int(head["version"])
             refused = [Refusal(*row) for row in head["refused"]]
             recent = [
-                (name, Answered(partition_of(name, self._query_partitions), number, label, tuple(annotators)))
-                for name, (_, number, label, annotators) in head["recent"]
+                (name, Answered(partition_of(name, self._query_partitions), number, label, dict(answers)))
+                for name, (_, number, label, answers) in head["recent"]
             ]
         except (ValueError, TypeError, KeyError) as error:
             raise SnapshotError(f"it is corrupt: {error}") from None
@@ -204,17 +267,12 @@ class Fold:
             raise SnapshotError(f"it is of version {self.model.version}, and says {version}")
         self.refused, self.next, self._saved = refused, offset, version
         self.recent = OrderedDict(recent)
+        self._places = [(0, 0), (version, offset)]
 
 
-def read_example(value: bytes | None) -> Example:
-    """Read an example of the log.
-
-    Raises
-    ------
-    RecordError
-        When it is none.
-    """
+def read_logged(record: Any) -> LogRecord | None:
+    """Read a record of the log; None for what is neither example nor amendment."""
     try:
-        return Example.model_validate_json(value or b"")
-    except ValidationError as error:
-        raise record_error(error) from None
+        return parse_logged(record.value or b"")
+    except RecordError:
+        return None

@@ -13,6 +13,7 @@ from msgspec import MsgspecError
 from connectors.kafka.outbox import Outbox, Topics
 from connectors.kafka.wire import (
     ABSTAINED,
+    ANSWERS,
     FORWARDED,
     LABELS,
     STATUS,
@@ -26,9 +27,12 @@ from connectors.kafka.wire import (
 from stream_al.codec import QueryRow, decode_query
 from stream_al.desk_rules import DeskRules
 from stream_al.errors import RecordError
-from stream_al.labels import STATUSES, LabelDesk, QueryState, Settled
+from stream_al.labels import STATUSES, USED, LabelDesk, QueryState, Settled
 from stream_al.model import Model
-from stream_al.records import Example, Label, parse_label
+from stream_al.records import Amendment, ClassLabel, Label, LogRecord, parse_answer
+
+_UNANSWERED = frozenset(STATUSES) - {"open", "answered", "erased"}
+"""How a query ends of which the log of examples knows nothing."""
 
 
 class LabelLane:
@@ -104,7 +108,7 @@ class LabelLane:
         elif record.value is None:
             self._found.pop(event_id, None)
             status = header(record, STATUS)
-            if status in STATUSES and status not in ("open", "answered"):  # those answered are in the log
+            if status in _UNANSWERED:
                 self._found[event_id] = QueryState(
                     event_id, str(status), 0.0, 0, "", "[]", "[]", None, None, record.offset + 1
                 )
@@ -188,7 +192,7 @@ class LabelLane:
             if len(value) > self._topics.max_record_bytes:
                 detail = f"the record has {len(value):,} bytes; raise max_record_bytes if that is meant"
                 raise RecordError("oversized", detail)
-            label = parse_label(value)
+            label = parse_answer(value)
             right = partition_of(label.event_id, self._topics.query_partitions)
             if right != self.partition.partition and forwarded is None:
                 self._forward(record, label, right, out)
@@ -200,16 +204,23 @@ class LabelLane:
             out.counts[f"label:{error.reason}"] += 1
             out.bury("labels", position, error, value)
             return True
+        if isinstance(label, Amendment):
+            # Which example it is of, the log tells, also when the query is long forgotten here.
+            out.labels += 1
+            out.counts["label:amendment"] += 1
+            self._desk.override(label.event_id, label.label)
+            self._send_logged(label, {}, [position], record, out)
+            return True
         if label.event_id not in self._desk and not self._all_read(record, end_of_queries):
             return False
         out.labels += 1
-        settled, example = self._desk.submit(record.offset, label, position)
+        settled, logged = self._desk.submit(record.offset, label, position)
         places = self._write_settled(settled, out)
-        if example is not None:
-            self._send_example(example, places, record, out)
+        if logged is not None:
+            self._send_logged(logged, self._desk.answers(label.event_id), places, record, out)
         return True
 
-    def _check(self, label: Label) -> None:
+    def _check(self, label: Label | Amendment) -> None:
         assert label.label is not None
         try:
             self._model.check_label(label.label)
@@ -224,7 +235,7 @@ class LabelLane:
             self._covered = self.waiting[-1].offset
         return self.seen_to >= self.read_to
 
-    def _forward(self, record: Any, label: Label, right: int, out: Outbox) -> None:
+    def _forward(self, record: Any, label: Label | Amendment, right: int, out: Outbox) -> None:
         """Pass a label on: librdkafka places keys by CRC32, others by whatever they like."""
         headers = [*record.headers, (FORWARDED, place(record).encode())]
         key = label.event_id.encode()
@@ -232,23 +243,30 @@ class LabelLane:
         out.counts["label:forwarded"] += 1
 
     def _write_settled(self, settled: Iterable[Settled], out: Outbox) -> list[str]:
-        """Bury the labels that were not used; return the places of those that made an example."""
+        """Bury the labels that were not used; return the places of those that made an example or an amendment."""
         used = []
         for _, outcome, detail, label, position in settled:
             if outcome == "waiting":
                 continue
             out.counts[f"label:{outcome}"] += 1
-            if outcome == "example":
+            if outcome in USED:
                 used.append(position)
             else:
                 text = label.model_dump_json(exclude_none=True).encode()
                 out.bury("labels", position, RecordError(outcome, detail, label.event_id), text)
         return used
 
-    def _send_example(self, example: Example, places: list[str], record: Any, out: Outbox) -> None:
-        headers = [json_header(LABELS, places)]
-        key, time = example.event_id.encode(), max(record.timestamp, 0)
-        out.send(Message(self._topics.examples, 0, key, example.to_json(), headers, time))
+    def _send_logged(
+        self,
+        logged: LogRecord,
+        answers: dict[str, ClassLabel | None],
+        places: list[str],
+        source: Any,
+        out: Outbox,
+    ) -> None:
+        headers = [json_header(LABELS, places), json_header(ANSWERS, answers)]
+        key, time = logged.event_id.encode(), max(source.timestamp, 0)
+        out.send(Message(self._topics.examples, 0, key, logged.to_json(), headers, time))
 
     def _send_query(
         self, out: Outbox, event_id: str, line: bytes | None, headers: list[tuple[str, bytes]]

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from connectors.kafka.fold import read_example
+from connectors.kafka.fold import read_logged
 from connectors.kafka.history import History, by_header, newest
 from connectors.kafka.scoring import EventLane
 from connectors.kafka.wire import EVENT, FORWARDED, LABELS, PLACE, STATUS, header, place
@@ -18,7 +18,7 @@ from stream_al.codec import EventRow, PredictionRow
 from stream_al.config import Config
 from stream_al.errors import RecordError, SourceError
 from stream_al.recording import RecordedLabel, Recording
-from stream_al.records import Example, parse_label
+from stream_al.records import Amendment, Example, parse_answer
 
 _decode = msgspec.json.Decoder(PredictionRow).decode
 
@@ -61,11 +61,11 @@ def recording_of(history: History) -> Recording:
         [row for row, _, _ in answered],
         [prediction for _, prediction, _ in answered],
         (),
-        [_example(record) for record in log],
+        [read_logged(record) for record in log],
         partitions=topics.event_partitions,
         parts=[partition for _, _, partition in answered],
     )
-    learned = {example.event_id for example in recording.examples if example is not None}
+    learned = {example.event_id for example in recording.examples if isinstance(example, Example)}
     asked = {row.event_id for row in recording.predictions if row.queried}
     labels = history.below_committed(read(topics.labels, topics.query_partitions))
     return replace(
@@ -110,19 +110,15 @@ def _in_order(
     return [(row, prediction, partition) for _, partition, _, row, prediction in found]
 
 
-def _example(record: Any) -> Example | None:
-    try:
-        return read_example(record.value)
-    except RecordError:
-        return None
-
-
 def _labels(
     labels: Iterable[Any], log: Iterable[Any], letters: Mapping[str, list[Any]], recording: Recording
 ) -> list[RecordedLabel]:
     """Return the labels with their outcomes; when one came can only be told of those that were learned."""
     learned = {
-        where: recording.learned_at(number)
+        where: (
+            "amendment" if isinstance(recording.examples[number], Amendment) else "example",
+            recording.learned_at(number),
+        )
         for number, record in enumerate(log)
         for where in json.loads(header(record, LABELS) or "[]")
     }
@@ -132,13 +128,13 @@ def _labels(
         if header(record, FORWARDED) is not None:
             continue  # it is there twice, and named by where it stood first
         value = bytes(record.value or b"")
-        outcome = "example" if where in learned else "waiting"
+        outcome, at_event = learned.get(where, ("waiting", None))
         if where in letters:
             outcome = str(json.loads(letters[where][0].value)["reason"])
         event_id: str | None
         try:
-            event_id = parse_label(value).event_id
+            event_id = parse_answer(value).event_id
         except RecordError as error:
             event_id = error.event_id
-        found.append(RecordedLabel(value, where, event_id, outcome, learned.get(where)))
+        found.append(RecordedLabel(value, where, event_id, outcome, at_event))
     return found

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from typing import Final
 
 from connectors.kafka.history import History, newest
 from connectors.kafka.recording import recording_of
 from stream_al.config import Config
 from stream_al.ports import Progress
+from stream_al.strategies.limits import HELD_BACK
+
+BLOCKED: Final = {"already-asked", "queue-full", *HELD_BACK}
 
 
 def read_standing(config: Config, name: str = "the configuration") -> tuple[Progress, int]:
@@ -21,7 +25,7 @@ def read_standing(config: Config, name: str = "the configuration") -> tuple[Prog
     recording = recording_of(history)
     rows, labels = recording.predictions, recording.labels
     counts = Counter(f"asked:{row.reason}" for row in rows if row.queried)
-    counts.update(f"blocked:{row.reason}" for row in rows if row.reason in ("already-asked", "queue-full"))
+    counts.update(f"blocked:{row.reason}" for row in rows if row.reason in BLOCKED)
     counts.update(f"label:{label.outcome}" for label in labels)
     counts.update(
         f"dead:{json.loads(record.value)['reason']}" for record in history.read(topics.dead_letters)

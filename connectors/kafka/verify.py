@@ -13,16 +13,17 @@ from typing import Any
 
 from kafka.structs import TopicPartition
 
-from connectors.kafka.fold import read_example
+from connectors.kafka.fold import read_logged
 from connectors.kafka.history import History, by_header
 from connectors.kafka.scoring import EventLane, read_state
 from connectors.kafka.wire import EVENT, FORWARDED, LABELS, PLACE, VOTES, header, place
+from stream_al.amendments import ListedLog, Rewritten
 from stream_al.build import build_learner
 from stream_al.codec import EventRow, encode_predictions
 from stream_al.config import Config
 from stream_al.errors import RecordError
 from stream_al.model import Model
-from stream_al.records import Example
+from stream_al.records import Amendment, Example, LogRecord
 from stream_al.stand_ins import KnownScores
 from stream_al.strategies import QueryStrategy
 from stream_al.uncertainty import Scores
@@ -57,6 +58,7 @@ class _Verification:
     def __init__(self, config: Config, history: History, name: str) -> None:
         self.verdict = Verdict()
         learner = build_learner(config, name)
+        self._config, self._name = config, name
         self._model: Model = learner.model
         self._history, self._topics = history, history.topics
         self._strategy: QueryStrategy = learner.strategy.divided(self._topics.event_partitions)
@@ -124,20 +126,28 @@ class _Verification:
             for where, _ in answered:
                 by_version[int(json.loads(predictions[where][0].value)["model_version"])].append(where)
         scored: dict[str, Scores | RecordError] = {}
+        log = ListedLog(read_logged(record) for record in examples)
         for version in range(len(examples) + 1):
             wanted = by_version.pop(version, [])
             found = self._model.score_all([self._rows[where].features for where in wanted])
             scored.update(zip(wanted, found, strict=True))
             if version < len(examples):
-                try:
-                    self._model.learn(read_example(examples[version].value))
-                except RecordError:
-                    self._model.pass_over()
+                self._model.fold(log[version], log)
         for version, places in by_version.items():
             self.verdict.add(
                 f"prediction of {places[0]}: names version {version}, which the log does not have"
             )
         self.verdict.examples, self.verdict.digest = len(examples), self._model.digest()
+        if any(
+            isinstance(record, Amendment) for record in log
+        ):  # then once more in one go: of the log as amended
+            fresh = build_learner(self._config, self._name).model
+            for example in Rewritten(log, 0, len(log)):
+                fresh.fold(example, log)
+            if fresh.digest() != self.verdict.digest:
+                self.verdict.add(
+                    f"the log as amended has digest {fresh.digest()}, amended by and by {self.verdict.digest}"
+                )
         return scored
 
     def _decide(
@@ -208,11 +218,10 @@ class _Verification:
         asked = {row.id: row for row in self._rows.values()}
         answered: Counter[str] = Counter()
         for number, record in enumerate(examples):
-            try:
-                example = read_example(record.value)
-            except RecordError:
+            example = read_logged(record)
+            if example is None:
                 continue
-            answered[example.event_id] += 1
+            answered[example.event_id] += isinstance(example, Example)
             places = json.loads(header(record, LABELS) or "[]")
             outcomes.update(places)
             self._follows(number, example, asked.get(example.event_id), [originals.get(p) for p in places])
@@ -229,7 +238,12 @@ class _Verification:
                 self.verdict.add(f"label {where}: has {outcomes[where]} outcomes, and must have one")
         self.verdict.labels = len(originals)
 
-    def _follows(self, number: int, example: Example, event: EventRow | None, labels: Sequence[Any]) -> None:
+    def _follows(
+        self, number: int, example: LogRecord, event: EventRow | None, labels: Sequence[Any]
+    ) -> None:
+        if isinstance(example, Amendment):
+            self._amends(number, example, labels)
+            return
         if not labels:
             self.verdict.add(f"example {number} (of event {example.event_id!r}): names no label")
         for label in labels:
@@ -242,3 +256,18 @@ class _Verification:
             self.verdict.add(
                 f"example {number} (of event {example.event_id!r}): has other features than its event"
             )
+
+    def _amends(self, number: int, amendment: Amendment, labels: Sequence[Any]) -> None:
+        """See that an amendment is what was sent; or that somebody sent another answer to the same query."""
+        named = f"amendment {number} (of event {amendment.event_id!r})"
+        if len(labels) != 1:
+            self.verdict.add(f"{named}: names {len(labels)} labels, and must name one")
+        for label in labels:
+            said = None if label is None else json.loads(label.value)
+            if said is None or said.get("event_id") != amendment.event_id:
+                self.verdict.add(f"{named}: does not follow from {short(said)}")
+            elif "amends" in said and (said.get("label"), said.get("why")) != (
+                amendment.label,
+                amendment.why,
+            ):
+                self.verdict.add(f"{named}: is not what was sent, {short(said)}")

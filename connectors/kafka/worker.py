@@ -87,6 +87,7 @@ class KafkaWorker:
         self._fold = Fold(
             self._topics.examples,
             self.model,
+            lambda: client.consumer(self._kafka),
             query_partitions=self._topics.query_partitions,
             remember=config.labels.remember,
             snapshots=self._kafka.snapshots,
@@ -275,6 +276,7 @@ class KafkaWorker:
 
     def close(self) -> None:
         """Leave the group and close the connections."""
+        self._fold.close_reader()
         if self._session is not None:
             self._session.close()
             self._session = None

@@ -8,7 +8,15 @@ ours at all gives a `StoreError` and is left as it was.
 
 from connectors.sqlite.annotations import Annotations
 from connectors.sqlite.recording import read_recording
-from connectors.sqlite.schema import APPLICATION_ID, SCHEMA, connect, pipeline_of, progress_of, read_examples
+from connectors.sqlite.schema import (
+    APPLICATION_ID,
+    SCHEMA,
+    StoredLog,
+    connect,
+    pipeline_of,
+    progress_of,
+    read_examples,
+)
 from connectors.sqlite.store import SqliteLabels, SqliteStore
 from connectors.sqlite.verify import verify
 
@@ -18,6 +26,7 @@ __all__ = [
     "Annotations",
     "SqliteLabels",
     "SqliteStore",
+    "StoredLog",
     "connect",
     "pipeline_of",
     "progress_of",

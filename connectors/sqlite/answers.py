@@ -30,7 +30,7 @@ CREATE INDEX IF NOT EXISTS answers_draft ON answers (draft) WHERE draft IS NOT N
 CREATE INDEX IF NOT EXISTS answers_retracted ON answers (inbox) WHERE undone = 'retracting';
 CREATE INDEX IF NOT EXISTS answers_at ON answers (at);
 """
-_LEARNED: Final = "The model has learned this answer already. Another answer is kept as a correction of it."
+_LEARNED: Final = "The model has learned this answer already. Another answer corrects what it learned."
 
 
 class Answers:

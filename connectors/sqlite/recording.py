@@ -59,7 +59,7 @@ def read_recording(path: Path, make_learner: Callable[[dict[str, Any]], ActiveLe
                 )
             ]
             closed = connection.execute(
-                "SELECT event_id, status FROM queries WHERE status NOT IN ('open', 'answered')"
+                "SELECT event_id, status FROM queries WHERE status NOT IN ('open', 'answered', 'erased')"
             ).fetchall()
             examples = tuple(read_examples(connection, path))
     except (msgspec.MsgspecError, ValueError) as error:

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from stream_al.errors import StoreBusyError, StoreError
+from stream_al.errors import RecordError, StoreBusyError, StoreError
 from stream_al.ports import Progress
-from stream_al.records import Example
+from stream_al.records import LogRecord, parse_logged
 
 APPLICATION_ID: Final = 0x53414C31  # "SAL1"
 SCHEMA: Final = 1
@@ -158,8 +158,8 @@ def progress_of(connection: sqlite3.Connection) -> Progress | None:
     return progress
 
 
-def read_examples(connection: sqlite3.Connection, path: Path, start: int = 0) -> Iterator[Example]:
-    """Yield the examples of a store from a number on; see `SqliteStore.examples`."""
+def read_examples(connection: sqlite3.Connection, path: Path, start: int = 0) -> Iterator[LogRecord]:
+    """Yield the log of a store, examples and amendments, from a number on; see `SqliteStore.examples`."""
     expected = start
     with explained(path):
         rows = connection.execute(
@@ -170,6 +170,18 @@ def read_examples(connection: sqlite3.Connection, path: Path, start: int = 0) ->
                 raise StoreError(f"{path}: example {expected} is missing; restore a backup")
             expected += 1
             try:
-                yield Example.model_validate_json(text)
-            except ValueError as error:
+                record = parse_logged(text)
+            except (RecordError, ValueError) as error:
                 raise StoreError(f"{path}: example {number} is damaged ({error}); restore a backup") from None
+            yield record
+
+
+class StoredLog:
+    """The log of a store that is open for reading: a `stream_al.amendments.ExampleLog`."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection, self._path = connection, path
+
+    def examples(self, start: int = 0) -> Iterator[LogRecord]:
+        """Yield the records from a number on."""
+        return read_examples(self._connection, self._path, start)

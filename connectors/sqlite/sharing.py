@@ -14,7 +14,7 @@ from typing import Final
 
 from connectors.sqlite.schema import pipeline_of, progress_of
 from stream_al.errors import RecordError
-from stream_al.records import Label, parse_label
+from stream_al.records import Label, parse_answer
 
 LEASE_SECONDS: Final = 180.0
 """A page in the background may be woken once a minute only, so two missed beats must not cost the card."""
@@ -102,9 +102,10 @@ def refresh(connection: sqlite3.Connection) -> None:
 
 def _read(record: bytes) -> Label | None:
     try:
-        return parse_label(record)
+        answer = parse_answer(record)
     except RecordError:
         return None
+    return answer if isinstance(answer, Label) else None
 
 
 def lease(connection: sqlite3.Connection, annotator: str, events: Iterable[str], until: float) -> None:

@@ -16,9 +16,16 @@ from stream_al.codec import EventRow, QueryRow, encode_lines
 from stream_al.errors import StoreBusyError, StoreError
 from stream_al.labels import QueryState
 from stream_al.ports import NEVER, Batch, IncomingLabel, Position, Recovered
-from stream_al.records import Example
+from stream_al.records import Amendment, LogRecord
 
 _SNAPSHOTS_KEPT: Final = 3
+_CHANGE_QUERY: Final = """
+INSERT INTO queries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO UPDATE SET
+    status = excluded.status, utility = excluded.utility, asked = excluded.asked, votes = excluded.votes,
+    clock = excluded.clock, example = excluded.example, closed = excluded.closed,
+    query = CASE excluded.query WHEN '' THEN query ELSE excluded.query END,
+    abstained = CASE excluded.query WHEN '' THEN abstained ELSE excluded.abstained END
+"""
 
 
 class SqliteStore:
@@ -163,10 +170,15 @@ class SqliteStore:
                 for at, text in ((at, letter.to_json().decode()) for at, letter in batch.dead_letters)
             ],
         )
-        many("INSERT OR REPLACE INTO queries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", batch.changed)
+        many(_CHANGE_QUERY, batch.changed)
         many(
             "INSERT INTO examples VALUES (?, ?, ?)",
-            [(place, example.event_id, example.to_json().decode()) for place, example in batch.examples],
+            [(place, record.event_id, record.to_json().decode()) for place, record in batch.examples],
+        )
+        many(
+            # What is taken out of the model should not live on in its older snapshots.
+            "DELETE FROM snapshots WHERE version > ?",
+            [(record.amends,) for _, record in batch.examples if isinstance(record, Amendment)],
         )
         if batch.snapshot is not None:
             self._keep(*batch.snapshot)
@@ -178,8 +190,8 @@ class SqliteStore:
             [(name, text, checksum(text)) for name, text in parts.items()],
         )
 
-    def examples(self, start: int = 0) -> Iterator[Example]:
-        """Yield the log from a number on.
+    def examples(self, start: int = 0) -> Iterator[LogRecord]:
+        """Yield the log, examples and amendments, from a number on.
 
         Raises
         ------

@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from connectors.sqlite.journal import JournalEvents, JournalLabels, decoded
-from connectors.sqlite.schema import checksum, connect, explained, pipeline_of, progress_of, read_examples
+from connectors.sqlite.schema import StoredLog, checksum, connect, explained, pipeline_of, progress_of
 from connectors.sqlite.store import SqliteStore
+from stream_al.amendments import Rewritten
 from stream_al.errors import SnapshotError, StreamALError
 from stream_al.ports import Progress
+from stream_al.records import Amendment
 from stream_al.verdict import Verdict, differing, short
 
 if TYPE_CHECKING:  # with them comes River, which the page's server does without
@@ -87,7 +89,7 @@ def verify(
                         )
                     finally:
                         again.close()
-                _check_fold(connection, path, make_learner(pipeline_of(connection)).model, learner, verdict)
+                _check_fold(connection, path, lambda: make_learner(pipeline_of(connection)).model, verdict)
             except (StreamALError, ValueError, TypeError, KeyError) as error:
                 verdict.add(f"cannot be run again: {type(error).__name__}: {error}")
     finally:
@@ -228,24 +230,33 @@ def _check_progress(progress: Progress, again: Progress, learner: ActiveLearner,
 
 
 def _check_fold(
-    connection: sqlite3.Connection, path: Path, model: Model, learner: ActiveLearner, verdict: Verdict
+    connection: sqlite3.Connection, path: Path, make_model: Callable[[], Model], verdict: Verdict
 ) -> None:
     """Fold the log of examples by itself, and compare with the run and with every snapshot."""
-    snapshots = {}
+    model = make_model()
+    amended, snapshots = False, {}
     for version, snapshot, kept in connection.execute(
         "SELECT version, CAST(snapshot AS BLOB), checksum FROM snapshots"
     ):
         if checksum(snapshot) != kept:
             verdict.add(f"snapshot {version}: does not have its checksum")
         snapshots[version] = snapshot
-    for example in read_examples(connection, path):
-        model.learn(example)
+    log = StoredLog(connection, path)
+    for record in log.examples():
+        amended |= isinstance(record, Amendment)
+        model.fold(record, log)
         if model.version in snapshots:
             _check_snapshot(snapshots.pop(model.version), model, verdict)
     for version in snapshots:
         verdict.add(f"snapshot {version}: is newer than the log")
     if model.digest() != verdict.digest:
         verdict.add(f"the fold of the log has digest {model.digest()}, the run {verdict.digest}")
+    if amended:  # then once more in one go: of the log as it was amended
+        fresh = make_model()
+        for example in Rewritten(log, 0, model.version):
+            fresh.fold(example, log)
+        if fresh.digest() != model.digest():
+            verdict.add(f"the log as amended has digest {fresh.digest()}, amended by and by {model.digest()}")
 
 
 def _check_snapshot(snapshot: bytes, model: Model, verdict: Verdict) -> None:

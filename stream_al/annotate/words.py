@@ -118,6 +118,7 @@ STATUS_WORDS: Final = {
     "unanswerable": "closed because nobody could tell",
     "expired": "expired",
     "withdrawn": "withdrawn",
+    "erased": "erased",
 }
 
 

@@ -14,6 +14,7 @@ try:
 except ImportError:  # pragma: no cover - depends on how it was installed
     sys.exit("the command line needs the `cli` extra: pip install 'stream-al[cli]'")
 
+from stream_al.cli.amend import amend_command, erase_command
 from stream_al.cli.counterfactual import counterfactual_command
 from stream_al.cli.demo import demo_command
 from stream_al.cli.init import init_command
@@ -39,7 +40,8 @@ app = typer.Typer(
         "Start with [bold]stream-al demo[/bold]; then [bold]init[/bold] a configuration, [bold]run[/bold] it, "
         "and [bold]label[/bold] in another terminal. On Kafka, [bold]topics create[/bold] comes before "
         "[bold]run[/bold].\n\n"
-        "Exit codes: 0 fine; 1 verify or topics found something wrong; 2 wrong usage or configuration; "
+        "Exit codes: 0 fine; 1 verify or topics found something wrong, or an amendment would change nothing; "
+        "2 wrong usage or configuration; "
         "3 an input or a store cannot be used; 4 a store is in use or no broker answers, try again later."
     ),
 )
@@ -128,6 +130,8 @@ app.command("init")(init_command)
 app.command("run")(run_command)
 app.command("label")(label_command)
 app.command("annotate")(annotate_command)
+app.command("amend")(amend_command)
+app.command("erase")(erase_command)
 app.command("status")(status_command)
 app.command("replay")(replay_command)
 app.command("tune")(tune_command)

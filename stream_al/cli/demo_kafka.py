@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 
 from stream_al.errors import BrokerError, ConfigError
-from stream_al.replay.contenders import default_cold_start
+from stream_al.replay.contenders import default_cold_start, most_while_late
 from stream_al.replay.people import Crowd
 from stream_al.replay.stream import LabelledStream
 
@@ -44,7 +44,7 @@ args = {{ n_estimators = 10, seed = 1 }}
 name = "budgeted"
 utility = "margin"
 budget = {budget}
-cold_start = {{ rule = "all", examples = {cold} }}
+cold_start = {{ rule = "all", examples = {cold}, asks = {late} }}
 
 [kafka]
 bootstrap = {bootstrap}
@@ -133,9 +133,11 @@ def _configured(bootstrap: str, path: Path, budget: float, events: int) -> Confi
     """Write the configuration and read it back, as the workers will."""
     from stream_al.config import load_config
 
+    cold = default_cold_start(events, budget)
     text = _CONFIG.format(
         budget=budget,
-        cold=default_cold_start(events, budget),
+        cold=cold,
+        late=most_while_late(cold, budget, events),
         bootstrap=json.dumps(bootstrap),
         name=f"stream-al-demo-{uuid4().hex[:8]}",
         partitions=_PARTITIONS,

@@ -145,15 +145,13 @@ def _rows(stream: LabelledStream) -> list[Row]:
 
 def _recorded(path: Path) -> tuple[str, Model]:
     """Return the model that a pipeline's log makes."""
+    from stream_al.amendments import ListedLog
     from stream_al.cli.recorded import open_recording
 
     recording = open_recording(path)
-    model = recording.make_learner().model
-    for example in recording.examples:
-        if example is None:
-            model.pass_over()
-        else:
-            model.learn(example)
+    model, log = recording.make_learner().model, ListedLog(recording.examples)
+    for record in log:
+        model.fold(record, log)
     return f"the model of {path}", model
 
 

@@ -98,7 +98,7 @@ def _of_store(path: Path, digest: bool) -> tuple[dict[str, Any], str]:
 
 
 def _digest(connection: Any, path: Path, pipeline: dict[str, Any]) -> str:
-    from connectors.sqlite import read_examples
+    from connectors.sqlite import StoredLog
     from stream_al.cli.assemble import learner_of
     from stream_al.errors import SnapshotError
 
@@ -109,8 +109,9 @@ def _digest(connection: Any, path: Path, pipeline: dict[str, Any]) -> str:
             break
         except SnapshotError:
             continue
-    for example in read_examples(connection, path, model.version):
-        model.learn(example)
+    log = StoredLog(connection, path)
+    for record in log.examples(model.version):
+        model.fold(record, log)
     return model.digest()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,9 @@ from stream_al.strategies import (
     Margin,
     QueryStrategy,
     Random,
+    Selective,
+    VariableUncertainty,
+    while_late,
 )
 from stream_al.uncertainty import UTILITIES
 
@@ -26,8 +29,23 @@ NONE: Final = "none"
 BASELINES: Final = (RANDOM, ALL, NONE)
 _FIXED: Final = re.compile(r"(margin|confidence|entropy)\s*([<>])\s*(\d*\.?\d+)")
 _KINDS: Final = {"margin": ("<", Margin), "confidence": ("<", LeastConfidence), "entropy": (">", Entropy)}
+
+
+def _by(utility: str) -> Callable[[float, float | None], QueryStrategy]:
+    return lambda budget, explore: Budgeted(budget, utility, explore)
+
+
+_WITHIN: Final[Mapping[str, tuple[str, Callable[[float, float | None], QueryStrategy]]]] = {
+    **{name: (name.replace("-", " "), _by(name)) for name in UTILITIES},
+    "variable": (
+        "variable uncertainty",
+        lambda budget, explore: VariableUncertainty(budget, explore=explore),
+    ),
+    "selective": ("selective sampling", Selective),
+}
+"""By name, what asks within a budget: how to say it, and what makes it of budget and exploration."""
 _ALLOWED: Final = (
-    f"{', '.join(UTILITIES)} (each within the budget), {RANDOM}, {ALL}, {NONE}, "
+    f"{', '.join(_WITHIN)} (each within the budget), {RANDOM}, {ALL}, {NONE}, "
     "or a fixed threshold: 'margin<0.2', 'confidence<0.7', 'entropy>0.5'"
 )
 
@@ -54,10 +72,36 @@ def default_cold_start(events: int, budget: float) -> int:
     return min(50, round(budget * events) // 2)
 
 
+def most_while_late(cold_start: int, budget: float, events: int | None = None) -> int:
+    """Return how many queries a cold start asks at most while its answers are late.
+
+    As the pipeline's own (`while_late`), but no more than half of what may be asked at all of a stream of so many
+    events, which would end before they are repaid.
+    """
+    most = while_late(cold_start, budget)
+    return most if events is None else min(most, max(cold_start, round(budget * events) // 2))
+
+
 def parse_strategy(
-    text: str, *, budget: float = 0.1, explore: float | None = None, cold_start: int = 50
+    text: str,
+    *,
+    budget: float = 0.1,
+    explore: float | None = None,
+    cold_start: int = 50,
+    events: int | None = None,
 ) -> Contender:
     """Return the contender that a word such as ``margin`` or ``margin<0.2`` names; no baseline.
+
+    Parameters
+    ----------
+    text
+        The word.
+    budget, explore
+        As `Bucketed` has them.
+    cold_start
+        How many events are asked first.
+    events
+        The length of the stream, where it has one; see `most_while_late`.
 
     Raises
     ------
@@ -71,9 +115,12 @@ def parse_strategy(
     """
     name = text.strip().lower()
     try:
-        if name in UTILITIES:
-            inner: QueryStrategy = Budgeted(budget, name, explore)
-            return Contender(name, f"asked by {name.replace('-', ' ')}", ColdStart(inner, cold_start))
+        if name in _WITHIN:
+            told, make = _WITHIN[name]
+            asks = most_while_late(cold_start, budget, events)
+            return Contender(
+                name, f"asked by {told}", ColdStart(make(budget, explore), cold_start, asks=asks)
+            )
         match = _FIXED.fullmatch(name)
         if match is None or match[2] != _KINDS[match[1]][0]:
             raise ConfigError(f"--strategy {text}: no such strategy; there are {_ALLOWED}")
@@ -98,12 +145,12 @@ def no_labels(cold_start: int) -> Contender:
 
 def has_budget(name: str) -> bool:
     """Tell whether how much a strategy asks is decided by a budget; not so of fixed thresholds, all and none."""
-    return name in UTILITIES or name == RANDOM
+    return name in _WITHIN or name == RANDOM
 
 
 def contender(
     text: str,
-    ids: Iterable[str],
+    ids: Sequence[str],
     *,
     budget: float = 0.1,
     explore: float | None = None,
@@ -118,7 +165,7 @@ def contender(
         return all_labels()
     if name == NONE:
         return no_labels(cold_start)
-    return parse_strategy(text, budget=budget, explore=explore, cold_start=cold_start)
+    return parse_strategy(text, budget=budget, explore=explore, cold_start=cold_start, events=len(ids))
 
 
 def matched_random(ids: Iterable[str], *, budget: float, cold_start: int, key: str) -> Contender:

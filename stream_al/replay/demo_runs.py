@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stream_al.errors import ConfigError
-from stream_al.replay.contenders import default_cold_start, matched_share
+from stream_al.replay.contenders import default_cold_start, matched_share, most_while_late
 from stream_al.replay.outcome import Outcome
 from stream_al.replay.stream import LabelledStream, truth_of
 
@@ -59,7 +59,7 @@ _MARGIN = """\
 name = "budgeted"
 utility = "margin"
 budget = {budget}
-cold_start = {{ rule = "all", examples = {cold} }}"""
+cold_start = {{ rule = "all", examples = {cold}, asks = {late} }}"""
 _RANDOM = """\
 name = "random"
 budget = {share}
@@ -92,9 +92,10 @@ class Run:
 def demo_runs(stream: LabelledStream, budget: float, key: str) -> list[Run]:
     """Return the runs: by margin, at random with the same number of labels, and all labels."""
     cold = default_cold_start(len(stream.rows), budget)
+    late = most_while_late(cold, budget, len(stream.rows))
     share = matched_share((str(row.id) for row in stream.rows), budget=budget, cold_start=cold, key=key)
     return [
-        Run("margin", "asked by margin", _MARGIN.format(budget=budget, cold=cold)),
+        Run("margin", "asked by margin", _MARGIN.format(budget=budget, cold=cold, late=late)),
         Run("random", "asked at random with the same budget", _RANDOM.format(share=share, cold=cold)),
         Run("all", "all labels", _ALL),
     ]

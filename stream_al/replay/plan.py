@@ -47,10 +47,9 @@ class Entry:
 
     def contender(self, stream: LabelledStream, key: str) -> Contender:
         """Return the strategy, ready to run."""
-        ids = (str(row.id) for row in stream.rows) if self.strategy == RANDOM else ()
         return contender(
             self.strategy,
-            ids,
+            [str(row.id) for row in stream.rows],
             budget=1.0 if self.budget is None else self.budget,
             explore=self.explore,
             cold_start=self.cold_start,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from stream_al.amendments import ListedLog, Rewritten
 from stream_al.codec import PredictionRow, encode_predictions
 from stream_al.errors import RecordError
 from stream_al.learner import ActiveLearner
 from stream_al.recording import Recording
-from stream_al.records import Example, Label, parse_label
+from stream_al.records import Amendment, Label, LogRecord, parse_answer
 from stream_al.runtime.worker import RUN
 from stream_al.stand_ins import AskedElsewhere
 from stream_al.strategies import QueryStrategy
@@ -134,40 +135,52 @@ _Arrivals = Iterator[tuple[int, Callable[[], object]]]
 
 def _labels(recording: Recording, learner: ActiveLearner) -> _Arrivals:
     """Yield after how many events each label comes, and what takes it to the desk; then the end."""
+    learner.log = log = ListedLog()
     for recorded in recording.labels:
         try:
-            label = parse_label(recorded.record)
+            answer = parse_answer(recorded.record)
         except RecordError:
             continue  # it was no label then, and is none now
         if recorded.outcome != "oversized" and recorded.at_event is not None:
-            yield recorded.at_event, lambda label=label, at=recorded.position: _teach(learner, label, at)  # type: ignore[misc]
+            yield (
+                recorded.at_event,
+                lambda answer=answer, at=recorded.position: _take(learner, log, answer, at),  # type: ignore[misc]
+            )
     yield len(recording.events), lambda: None
 
 
-def _teach(learner: ActiveLearner, label: Label, position: str) -> None:
-    learner.teach(label, position)
+def _take(learner: ActiveLearner, log: ListedLog, answer: Label | Amendment, position: str) -> None:
+    taught = (
+        learner.amend(answer, position) if isinstance(answer, Amendment) else learner.teach(answer, position)
+    )
+    if taught.record is not None:
+        log.append(taught.record)
 
 
 def _log(recording: Recording, learner: ActiveLearner, asked: set[str]) -> _Arrivals:
-    """Yield after how many events each example comes, and what learns it if its event was asked about; then the end."""
+    """Yield after how many events each record of the log comes, and what folds it if its event was asked about."""
+    log = ListedLog()
+    numbers: dict[int, int] = {}  # of the recorded log, in this one
 
-    def learn(example: Example | None) -> None:
-        if example is None:
-            learner.model.pass_over()
-        elif example.event_id in asked:
-            learner.model.learn(example)
+    def fold(number: int, record: LogRecord | None) -> None:
+        if record is not None and record.event_id not in asked:
+            return
+        if isinstance(record, Amendment) and record.amends is not None:
+            if record.amends not in numbers:
+                return
+            record = record.model_copy(update={"amends": numbers[record.amends]})
+        numbers[number] = len(log)
+        learner.model.fold(record, log)
+        log.append(record)
 
-    for number, example in enumerate(recording.examples):
-        yield recording.learned_at(number), lambda example=example: learn(example)  # type: ignore[misc]
+    for number, record in enumerate(recording.examples):
+        yield recording.learned_at(number), lambda number=number, record=record: fold(number, record)  # type: ignore[misc]
     yield len(recording.events), lambda: None
 
 
 def _fold(recording: Recording) -> str:
-    """Return the digest of the log, folded by itself."""
-    model = recording.make_learner().model
-    for example in recording.examples:
-        if example is None:
-            model.pass_over()
-        else:
-            model.learn(example)
+    """Return the digest of the log as amended, folded by itself in one go."""
+    model, log = recording.make_learner().model, ListedLog(recording.examples)
+    for example in Rewritten(log, 0, len(log)):
+        model.fold(example, log)
     return model.digest()

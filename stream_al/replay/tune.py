@@ -18,6 +18,7 @@ from stream_al.replay.outcome import UNKNOWN, Outcome
 from stream_al.replay.people import Crowd
 from stream_al.replay.plan import Cell, Entry, Plan
 from stream_al.replay.stream import LabelledStream
+from stream_al.uncertainty import UTILITIES
 
 TAIL = 0.3
 """The share of the stream that is held out, at its end."""
@@ -224,7 +225,9 @@ def strategy_config(entry: Entry) -> StrategyConfig:
         )
     found: dict[str, object] = {"cold_start": cold_start}
     if entry.budget is not None:
-        found |= {"name": "budgeted", "utility": entry.strategy, "budget": entry.budget}
+        by_utility = {"name": "budgeted", "utility": entry.strategy}
+        found |= by_utility if entry.strategy in UTILITIES else {"name": entry.strategy}
+        found["budget"] = entry.budget
     else:
         measure, threshold = re.split("[<>]", entry.strategy)
         name = "least-confidence" if measure == "confidence" else measure

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from stream_al.codec import EventRow, encode_json, encode_predictions
 from stream_al.errors import RecordError, SnapshotError
-from stream_al.labels import Settled
+from stream_al.labels import USED, Settled
 from stream_al.learner import ActiveLearner, Incident
 from stream_al.ports import (
     Batch,
@@ -28,7 +28,7 @@ from stream_al.ports import (
     Sink,
     Store,
 )
-from stream_al.records import MAX_NAME, DeadLetter, Label, parse_label
+from stream_al.records import MAX_NAME, Amendment, DeadLetter, Label, LogRecord, parse_answer
 
 UNTIL: Final = ("events-end", "answered", "stopped")
 _WAIT: Final = 0.05
@@ -87,6 +87,8 @@ class Worker:
         self._batch_size = batch_size
         self._on_answer = on_answer
         self._saved_snapshot = 0
+        self._new: list[tuple[int, LogRecord]] = []
+        learner.log = self
         self.notices: list[str] = []
         """What recovery had to work around, in sentences."""
 
@@ -129,8 +131,13 @@ class Worker:
                 continue
             self._saved_snapshot = version
             break
-        for example in self._store.examples(model.version):
-            model.learn(example)
+        for record in self._store.examples(model.version):
+            model.fold(record, self._store)
+
+    def examples(self, start: int = 0) -> Iterator[LogRecord]:
+        """Yield the log from a number on, as far as the model has folded it; for amendments."""
+        yield from self._store.examples(start)
+        yield from (record for number, record in self._new if number >= start)
 
     def run(
         self,
@@ -174,6 +181,7 @@ class Worker:
         learner = self.learner
         rows = self._events.read(self._batch_size, _WAIT)
         batch = Batch(first_event=learner.events, state=learner.state)
+        self._new = batch.examples
         counts: Counter[str] = Counter()
         # After the last event nothing is left to wait for: a simulated oracle then answers all it still owes.
         now = float("inf") if not rows and self._events.exhausted else learner.events
@@ -241,7 +249,7 @@ class Worker:
             try:
                 if problem is not None:
                     raise problem
-                label = parse_label(record)
+                answer = parse_answer(record)
             except RecordError as error:
                 self.learner.labels += 1
                 batch.received.append(
@@ -250,12 +258,15 @@ class Worker:
                 counts[f"label:{error.reason}"] += 1
                 self._bury(batch, counts, _letter("labels", position, error, record), at_event)
                 continue
-            taught = self.learner.teach(label, position)
+            if isinstance(answer, Amendment):
+                taught = self.learner.amend(answer, position)
+            else:
+                taught = self.learner.teach(answer, position)
             batch.received.append(
-                Received(number, at_event, position, record, label.event_id, taught.outcome, taught.detail)
+                Received(number, at_event, position, record, answer.event_id, taught.outcome, taught.detail)
             )
-            if taught.example is not None:
-                batch.examples.append((self.learner.model.version - 1, taught.example))
+            if taught.record is not None:
+                batch.examples.append((self.learner.model.version - 1, taught.record))
             self._settle(batch, counts, taught.settled, at_event)
 
     def _settle(self, batch: Batch, counts: Counter[str], settled: Iterable[Settled], at_event: int) -> None:
@@ -270,7 +281,7 @@ class Worker:
             elif batch.received[at].outcome == "waiting" and outcome != "waiting":
                 counts["label:waiting"] -= 1
                 batch.received[at] = batch.received[at]._replace(outcome=outcome, detail=detail)
-            if outcome not in ("example", "waiting"):
+            if outcome not in USED:
                 error = RecordError(outcome, detail, label.event_id)
                 self._bury(batch, counts, _letter("labels", position, error, label), at_event)
 
@@ -298,6 +309,7 @@ class Worker:
             counts=dict(sorted((name, n) for name, n in totals.items() if n)),
         )
         self._store.commit(batch)
+        self._new = []
         self._sink.emit(batch.outputs())
 
 
@@ -310,8 +322,10 @@ def _events_at_the_start(rows: Sequence[EventRow | DeadLetter]) -> list[EventRow
     return found
 
 
-def _letter(source: str, position: str, error: RecordError, record: bytes | EventRow | Label) -> DeadLetter:
-    if isinstance(record, Label):
+def _letter(
+    source: str, position: str, error: RecordError, record: bytes | EventRow | Label | Amendment
+) -> DeadLetter:
+    if isinstance(record, Label | Amendment):
         text = record.model_dump_json(exclude_none=True)
     elif isinstance(record, EventRow):
         text = record_text(encode_json(record))

@@ -2,12 +2,14 @@
 
 from stream_al.strategies.base import Decision, QueryStrategy, State
 from stream_al.strategies.budgeted import Budgeted
-from stream_al.strategies.cold_start import ColdStart
+from stream_al.strategies.cold_start import ColdStart, while_late
 from stream_al.strategies.limits import Limited
 from stream_al.strategies.quotas import Quota
 from stream_al.strategies.random import Random
 from stream_al.strategies.reserve import Reserve
+from stream_al.strategies.selective import Selective
 from stream_al.strategies.threshold import AnyOf, Entropy, LeastConfidence, Margin
+from stream_al.strategies.variable import VariableUncertainty
 
 __all__ = [
     "AnyOf",
@@ -22,5 +24,8 @@ __all__ = [
     "Quota",
     "Random",
     "Reserve",
+    "Selective",
     "State",
+    "VariableUncertainty",
+    "while_late",
 ]

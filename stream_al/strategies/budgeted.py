@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from math import ceil, exp
+from dataclasses import dataclass
+from math import exp
 
-from stream_al.strategies.base import Decision, QueryStrategy, State, require_share
+from stream_al.strategies.base import Decision, State
+from stream_al.strategies.bucket import Bucketed
 from stream_al.uncertainty import UTILITIES, Scores
 
 _STEP = 0.5
@@ -15,7 +16,7 @@ _FURTHEST = 12.0
 
 
 @dataclass(frozen=True, slots=True)
-class Budgeted(QueryStrategy):
+class Budgeted(Bucketed):
     """Ask about the ``budget`` share of events with the highest utility, and explore a little.
 
     Rule: ask when the utility is above a threshold that tracks the (1 − budget) quantile of the utilities
@@ -26,7 +27,7 @@ class Budgeted(QueryStrategy):
     says, from the same bucket, so that regions where the model is confidently wrong are still seen.
 
     While the model knows fewer than two classes, its utilities mean nothing: ``budget`` of the events are
-    asked at random. Queries put on the account (`charge`) are a loan, repaid with half of what is earned.
+    asked at random.
 
     Cost: one exponential. Budget: in any window of n events at most ``budget·n + slack()`` queries,
     whatever the model says.
@@ -49,12 +50,9 @@ class Budgeted(QueryStrategy):
     burst: int = 20
 
     def __post_init__(self) -> None:
-        require_share("budget", self.budget)
-        require_share("explore", self.explore or 0.0, most=self.budget)
+        Bucketed.__post_init__(self)
         if self.utility not in UTILITIES:
             raise ValueError(f"utility = {self.utility!r}: must be one of {', '.join(UTILITIES)}")
-        if self.burst < 1:
-            raise ValueError(f"burst = {self.burst!r}: must be at least 1")
 
     def start(self) -> State:
         """Return (threshold in log-odds, tokens, debt)."""
@@ -62,6 +60,7 @@ class Budgeted(QueryStrategy):
 
     def decide(self, scores: Scores, state: State, draw: float) -> tuple[Decision, State]:
         """Decide about one event; see `QueryStrategy.decide`."""
+        # What `Bucketed` does in calls is spelled out here, as this is on the path of every event.
         level, tokens, debt = state
         earned = budget = self.budget
         if debt > 0.0:
@@ -77,7 +76,6 @@ class Budgeted(QueryStrategy):
             propensity = budget if tokens >= 1.0 else 0.0
             reason = "cold-start"
         else:
-            # Spelled out for the default, as this is on the path of every event.
             utility = 1.0 - scores.margin if self.utility == "margin" else UTILITIES[self.utility](scores)
             if utility != utility:
                 utility = 1.0  # NaN: nothing is known, which is worth asking about
@@ -97,20 +95,3 @@ class Budgeted(QueryStrategy):
         if draw < propensity:
             return Decision(True, utility, threshold, propensity, reason), (level, tokens - 1.0, debt)
         return Decision(False, utility, threshold, propensity, "none"), (level, tokens, debt)
-
-    def charge(self, state: State) -> State:
-        """Add one query to the loan."""
-        level, tokens, debt = state
-        return (level, tokens, debt + 1.0)
-
-    def divided(self, parts: int) -> QueryStrategy:
-        """Divide what may be saved."""
-        return replace(self, burst=ceil(self.burst / parts))
-
-    def rate(self) -> float:
-        """Return the budget."""
-        return self.budget
-
-    def slack(self) -> float:
-        """Return the bound: a full bucket spent, and as much again that exploration may overdraw it."""
-        return 2.0 * self.burst + 1.0

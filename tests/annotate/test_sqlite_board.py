@@ -247,7 +247,7 @@ def test_what_was_learned_is_corrected_by_another_answer(pipeline, boards):
     assert [d.state for d in ask(board, "ann", answer("e01", "dog")).done] == ["correction"]
     assert [d.state for d in ask(board, "bob", answer("e01", "dog")).done] == ["late"]
     p.work()
-    assert [o for _, o in p.ledger()] == ["example", "correction-after-learning", "already-answered"]
+    assert [o for _, o in p.ledger()] == ["example", "amendment", "already-answered"]
 
 
 def test_what_cannot_be_a_label_is_refused_with_the_reason(pipeline, boards):

@@ -322,7 +322,7 @@ def test_an_answer_is_undone_in_the_inbox_and_corrected_once_it_is_learned(pipel
     press(page, "2")
     sent(shows(page, "e02"))
     p.work()
-    assert p.ledger() == [("e01", "example"), ("e01", "correction-after-learning")]
+    assert p.ledger() == [("e01", "example"), ("e01", "amendment")]
 
 
 # ── what is shown ────────────────────────────────────────────────────────────────────────────────

@@ -10,7 +10,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-HOWTOS = ["howto-annotate.md", "howto-probe.md", "howto-replay.md", "howto-representatives.md"]
+HOWTOS = [
+    "corrections.md", "howto-annotate.md", "howto-probe.md", "howto-replay.md", "howto-representatives.md",
+]  # fmt: skip
 
 
 @pytest.mark.slow

@@ -21,14 +21,16 @@ from kafka.errors import KafkaError
 from streams import rows
 
 from connectors.kafka import client
-from connectors.kafka.fold import read_example
+from connectors.kafka.fold import read_logged
 from connectors.kafka.topics import create
 from connectors.kafka.verify import verify
 from connectors.kafka.wire import EVENT, header, partitions
+from stream_al.amendments import ListedLog
 from stream_al.build import build_learner
 from stream_al.config import Config, load_config
 from stream_al.errors import BrokerError
 from stream_al.ports import LabelledRow
+from stream_al.records import Example
 
 CONFIG = """
 [model]
@@ -218,13 +220,13 @@ class Pipeline:
         """Check the invariants, and return what there is."""
         places = Counter(header(record, EVENT) for record in self.read("predictions"))
         assert max(places.values(), default=1) == 1, places.most_common(5)
-        examples = [read_example(record.value) for record in self.read("examples")]
-        learned = Counter(example.event_id for example in examples)
+        log = ListedLog(read_logged(record) for record in self.read("examples"))
+        learned = Counter(record.event_id for record in log if isinstance(record, Example))
         assert max(learned.values(), default=1) == 1, learned.most_common(5)
         model = build_learner(self.config).model
         folds = [model.digest()]
-        for example in examples:
-            model.learn(example)
+        for record in log:
+            model.fold(record, log)
             folds.append(model.digest())
         assert self.summaries or not summaries
         for summary in self.summaries:  # each as far as it had folded when it stopped
@@ -233,7 +235,7 @@ class Pipeline:
         assert not verdict.differences, "\n".join(verdict.differences[:20])
         assert verdict.digest == folds[-1]
         letters = Counter(json.loads(record.value)["reason"] for record in self.read("dead_letters"))
-        return {"predictions": len(places), "examples": len(examples), "letters": letters, "verdict": verdict}
+        return {"predictions": len(places), "examples": len(log), "letters": letters, "verdict": verdict}
 
 
 class Oracle(threading.Thread):

@@ -13,11 +13,11 @@ import pytest
 from pipelines import Pipeline, rows, until
 
 from connectors.kafka import client
-from connectors.kafka.fold import read_example
 from connectors.kafka.verify import verify
 from connectors.kafka.wire import EVENT, FORWARDED, LABELS, PLACE, STATUS, header, partition_of
 from connectors.kafka.worker import KafkaWorker
 from stream_al.codec import QueryRow
+from stream_al.records import Example
 
 
 @pytest.fixture
@@ -131,13 +131,13 @@ def test_answers_wait_for_the_quorum_across_a_change_of_workers(make: Callable[.
         pipeline.producer.flush()
         inside.until(lambda: inside.worker.model.version == 1, "it is learned")
     (record,) = pipeline.read("examples")
-    assert read_example(record.value).annotators == ("ann", "bob")
+    assert Example.model_validate_json(record.value).annotators == ("ann", "bob")
     assert list(letters(pipeline).values()) == ["duplicate"]
     assert verify(pipeline.config).differences == []
 
 
 def test_late_labels_are_told_apart_after_a_change_of_workers(make: Callable[..., Pipeline]) -> None:
-    pipeline = make()
+    pipeline = make(rules='corrections = "dead-letter"')
     pipeline.feed(rows(1))
     with Inside(pipeline) as inside:
         inside.until(lambda: inside.worker.open == 1, "the query is open")

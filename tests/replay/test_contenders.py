@@ -1,9 +1,25 @@
 import pytest
 
 from stream_al import ConfigError
+from stream_al.config import StrategyConfig
 from stream_al.draws import Draws
-from stream_al.replay.contenders import all_labels, matched_random, matched_share, parse_strategy
-from stream_al.strategies import Budgeted, ColdStart, Entropy, LeastConfidence, Margin
+from stream_al.replay.contenders import (
+    all_labels,
+    matched_random,
+    matched_share,
+    most_while_late,
+    parse_strategy,
+)
+from stream_al.strategies import (
+    Budgeted,
+    ColdStart,
+    Entropy,
+    LeastConfidence,
+    Margin,
+    Selective,
+    VariableUncertainty,
+    while_late,
+)
 
 IDS = [f"e{n}" for n in range(1000)]
 
@@ -12,7 +28,29 @@ IDS = [f"e{n}" for n in range(1000)]
 def test_a_utility_names_a_budgeted_strategy(utility):
     contender = parse_strategy(utility, budget=0.2, explore=0.05, cold_start=7)
     assert contender.name == utility
-    assert contender.strategy == ColdStart(Budgeted(0.2, utility, 0.05), 7)
+    assert contender.strategy == ColdStart(Budgeted(0.2, utility, 0.05), 7, asks=while_late(7, 0.2))
+
+
+def test_other_rules_within_a_budget_have_names_too():
+    for name, inner in (
+        ("variable", VariableUncertainty(0.2, explore=0.05)),
+        ("selective", Selective(0.2, 0.05)),
+    ):
+        found = parse_strategy(name, budget=0.2, explore=0.05, cold_start=7)
+        assert found.strategy == ColdStart(inner, 7, asks=while_late(7, 0.2))
+
+
+def test_a_replayed_strategy_is_that_of_a_pipeline_configured_alike():
+    config = StrategyConfig(budget=0.2)
+    assert parse_strategy("margin", budget=0.2, cold_start=50).strategy == config.build()
+
+
+@pytest.mark.parametrize(
+    ("cold_start", "budget", "events", "most"),
+    [(50, 0.1, 100_000, 200), (50, 0.1, 2_000, 100), (50, 0.1, 400, 50), (0, 0.1, 100_000, 0)],
+)
+def test_a_late_cold_start_asks_no_more_than_the_stream_can_repay(cold_start, budget, events, most):
+    assert most_while_late(cold_start, budget, events) == most
 
 
 @pytest.mark.parametrize(

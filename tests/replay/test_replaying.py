@@ -12,6 +12,7 @@ from stream_al.replay.default_model import default_model
 from stream_al.replay.oracle import SimulatedOracle
 from stream_al.replay.outcome import Outcome
 from stream_al.replay.people import Crowd
+from stream_al.replay.plan import Entry
 from stream_al.runtime import Worker
 
 PHISHING = LabelledStream.read(RiverEvents("river:Phishing"), "river:Phishing")
@@ -65,6 +66,13 @@ def test_the_same_twice():
     assert once.asked.tobytes() == again.asked.tobytes()
     other = replay(SMALL, margin, trial(delay=5, jitter=20, key="another"))
     assert once.asked.tobytes() != other.asked.tobytes()
+
+
+@pytest.mark.parametrize("delay", [0, 200, 2_000])
+def test_what_is_asked_while_labels_are_late_is_repaid_before_the_stream_ends(delay):
+    stream = LabelledStream("longer", tuple(rows(3_000)), ("in", "out"), {})
+    outcome = replay(stream, Entry("margin", "", 0.1).contender(stream, "k"), trial(delay=delay))
+    assert outcome.labels <= 0.1 * 3_000 + 2 * 20 + 1
 
 
 @pytest.mark.parametrize("delay", [0, 25])

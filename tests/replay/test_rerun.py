@@ -20,7 +20,7 @@ from stream_al.replay.rerun import reproduce, run_otherwise
 from stream_al.replay.stream import LabelledStream, truth_of
 from stream_al.strategies import QueryStrategy
 
-HARD = {"twice": 0.3, "wrong": 0.2, "unsure": 0.15, "silent": 0.1, "malformed": 0.1}
+HARD = {"twice": 0.3, "wrong": 0.2, "unsure": 0.15, "silent": 0.1, "malformed": 0.1, "corrected": 0.4}
 RULES = {
     "first answer": DeskRules(),
     "quorum": DeskRules(quorum=2, max_answers=3),
@@ -47,7 +47,7 @@ def test_a_recorded_run_comes_out_as_it_was_whatever_people_did(tmp_path: Path, 
     recording = recorded(tmp_path / "store.db", rules, **HARD)
     assert not verify(tmp_path / "store.db", lambda pipeline: learner(rules)).differences
     outcomes = {label.outcome for label in recording.labels}
-    assert {"example", "abstained", "malformed-json", "unknown-event"} <= outcomes
+    assert {"example", "amendment", "abstained", "malformed-json", "unknown-event"} <= outcomes
     arrivals = [label.at_event for label in recording.labels]
     asked = {row.event_id: place for place, row in enumerate(recording.predictions) if row.queried}
     places = [asked[str(label.event_id)] for label in recording.labels if label.event_id in asked]

@@ -73,6 +73,8 @@ def test_a_stream_that_is_too_short_is_refused(stream, budget, message):
 ENTRIES = [
     Entry("margin", "", 0.05, 0.005, 50),
     Entry("entropy", "river.tree.HoeffdingTreeClassifier", 0.1, 0.0, 0),
+    Entry("variable", "", 0.1, 0.0, 20),
+    Entry("selective", "", 0.05, None, 20),
     Entry("random", "", 0.1, None, 20),
     Entry("confidence<0.734", "", None, None, 50),
     Entry("margin<0.2", "", None, 0.01, 50),

@@ -18,6 +18,7 @@ from connectors.memory import MemoryEvents, MemorySink, MemoryStore
 from connectors.sqlite import SqliteLabels, SqliteStore, verify
 from stream_al import DeskRules
 from stream_al.ports import OUTPUTS, Store
+from stream_al.records import Amendment
 from stream_al.replay.oracle import SimulatedOracle
 from stream_al.replay.people import Crowd
 from stream_al.runtime import Worker
@@ -194,19 +195,48 @@ class OnDisk(World):
         return found | {name: (self.folder / f"{name}.jsonl").read_bytes() for name in OUTPUTS}
 
 
+def corrected(number: int) -> list[dict[str, Any]]:
+    """What comes later of an event's label: another answer, none, an amendment, an erasure, all of it."""
+    event = EVENTS[number]
+    other = "in" if event.truth == "out" else "out"
+    about = {"event_id": event.id, "annotator": "a"}
+    changed, back, taken_back = {"label": other}, {"label": event.truth}, {"abstain": "skip"}
+    decided = {"amends": None, "label": other, "why": "looked at again"}
+    erased = {"amends": None, "why": "on request"}
+    lines = [
+        [changed],
+        [taken_back],
+        [decided],
+        [erased],
+        [changed, back],
+        [taken_back, back],
+        [decided, erased],
+    ]
+    return [about | line for line in lines[number % len(lines)]]
+
+
 class FromFile(OnDisk):
-    """Labels from a JSONL file that is complete before the run, some of them bad, four a batch."""
+    """Labels from a JSONL file that is complete before the run, some bad, some corrected later; a portion a batch."""
+
+    PORTION = 30
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        lines = [json.dumps({"event_id": e.id, "label": e.truth, "annotator": "a"}) for e in EVENTS]
-        lines[5:5] = ["not json", '{"event_id": "e1", "label": 1.5}', lines[3]]
+        lines = ["not json"] * self.PORTION  # read before the first event
+        for first in range(0, len(EVENTS), 10):
+            portion = [
+                json.dumps({"event_id": e.id, "label": e.truth, "annotator": "a"})
+                for e in EVENTS[first : first + 10]
+            ]
+            portion += [json.dumps(c) for n in range(max(first - 10, 0), first) for c in corrected(n)]
+            portion += ['{"event_id": "e1", "label": 1.5}'] * (self.PORTION - len(portion))
+            lines += portion
         (folder / "labels.jsonl").write_text("".join(line + "\n" for line in lines))
 
     def labels(self, store: SqliteStore) -> Any:
         labels = JsonlLabels(self.folder / "labels.jsonl")
         read = labels._lines.read
-        labels._lines.read = lambda limit, wait: read(4, wait)  # type: ignore[method-assign]
+        labels._lines.read = lambda limit, wait: read(self.PORTION, wait)  # type: ignore[method-assign]
         return labels
 
 
@@ -287,3 +317,18 @@ def test_what_is_left_is_one_prediction_an_event_and_verifies(tmp_path: Path) ->
     verdict = verify(tmp_path / "store.db", lambda pipeline: learner(RULES))
     assert verdict.differences == []
     assert verdict.digest == remains["digest"]
+
+
+def test_the_labels_of_the_file_amend_and_erase(tmp_path: Path) -> None:
+    world = FromFile(tmp_path)
+    for point in (30, 55, 80):
+        live(world, Fuse(point))
+    assert live(world, Fuse())
+    store = SqliteStore(tmp_path / "store.db")
+    amendments = [record for record in store.examples() if isinstance(record, Amendment)]
+    store.close()
+    assert {amendment.erases for amendment in amendments} == {True, False}
+    assert {amendment.by for amendment in amendments} == {"a", "anonymous"}
+    verdict = verify(tmp_path / "store.db", lambda pipeline: learner(RULES))
+    assert verdict.differences == []
+    assert verdict.digest == world.remains()["digest"]

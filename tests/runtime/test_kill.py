@@ -17,6 +17,7 @@ from streams import rows, write_jsonl
 from connectors.sqlite import connect, progress_of, read_examples, verify
 from stream_al.cli.assemble import assembled, learner_of
 from stream_al.config import load_config
+from stream_al.records import Example
 
 EVENTS = 12_000
 PREDICTION_BYTES = 300
@@ -116,20 +117,23 @@ def facts(folder: Path) -> dict[str, Any]:
         ]
         assert answered == [event.id for event in rows(EVENTS, seed=3, twice=50)]
         labels = connection.execute("SELECT number, event_id, outcome FROM labels ORDER BY number").fetchall()
-        examples = list(read_examples(connection, store))
+        log = list(read_examples(connection, store))
+        examples = [record for record in log if isinstance(record, Example)]
         learned = Counter(example.event_id for example in examples)
         assert max(learned.values()) == 1
         assert [number for number, _, _ in labels] == list(range(len(labels)))
         assert sum(outcome == "example" for _, _, outcome in labels) == len(examples)
         letters = [json.loads(line) for line in (folder / "dead_letters.jsonl").read_text().splitlines()]
-        assert len(letters) == len(labels) - len(examples)
+        amended = sum(outcome == "amendment" for _, _, outcome in labels)
+        assert amended == len(log) - len(examples)
+        assert len(letters) == len(labels) - len(log)
         progress = progress_of(connection)
         assert progress is not None
     finally:
         connection.close()
     verdict = verify(store, lambda kept: learner_of(kept, store))
     assert verdict.differences == []
-    return {"digest": verdict.digest, "examples": len(examples), "labels": len(labels)}
+    return {"digest": verdict.digest, "examples": len(examples), "labels": len(labels), "amended": amended}
 
 
 @pytest.mark.slow
@@ -149,7 +153,7 @@ def test_seventy_kills_leave_the_bytes_and_the_digest_of_an_undisturbed_run(
 
 
 def annotate(folder: Path) -> None:
-    """Another process that answers at its own pace: late, out of order, some twice, some wrong in form."""
+    """Another process that answers at its own pace: late, out of order, some twice, otherwise or wrong in form."""
     rng = random.Random(5)
     truth = {event.id: event.truth for event in rows(EVENTS, seed=3, twice=50)}
     seen = 0
@@ -162,14 +166,20 @@ def annotate(folder: Path) -> None:
             seen += len(fresh)
             held += fresh
             rng.shuffle(held)
-            for event_id in held[: len(held) // 2 + 1]:
+            due, held = held[: len(held) // 2 + 1], held[len(held) // 2 + 1 :]
+            for event_id in due:
                 answer = json.dumps({"event_id": event_id, "label": truth[event_id], "annotator": "ann"})
                 answers.write(answer + "\n")
                 if rng.random() < 0.1:
                     answers.write(answer + "\n")
+                if rng.random() < 0.05:
+                    held.append(event_id)  # says it again, later
+                    truth[event_id] = "in" if truth[event_id] == "out" else "out"
+                if rng.random() < 0.02:
+                    erasure = {"event_id": event_id, "amends": None, "label": None, "why": "on request"}
+                    answers.write(json.dumps(erasure) + "\n")
                 if rng.random() < 0.02:
                     answers.write(answer[:-4] + "\n")
-            held = held[len(held) // 2 + 1 :]
             time.sleep(0.01)
 
 
@@ -188,3 +198,4 @@ def test_forty_kills_beside_an_annotator_at_his_own_pace(
     found = facts(config.parent)
     assert found["examples"] > 1000
     assert found["labels"] > found["examples"]
+    assert found["amended"] > 50
