@@ -35,7 +35,7 @@ from stream_al import (
 from stream_al.config import load_config, stored_config
 from stream_al.ports import LabelledRow
 from stream_al.replay.rerun import reproduce
-from stream_al.strategies import State
+from stream_al.strategies import State, while_late
 
 ALL = DriftRules(watch=("error", "confidence", "features.0"))
 
