@@ -42,7 +42,9 @@ def signed_by(delivery: Delivery, secret: str = SECRET) -> bool:
     headers = delivery.headers
     if abs(time.time() - int(headers["webhook-timestamp"])) > 300:
         return False
-    content = b".".join([headers["webhook-id"].encode(), headers["webhook-timestamp"].encode(), delivery.body])
+    content = b".".join(
+        [headers["webhook-id"].encode(), headers["webhook-timestamp"].encode(), delivery.body]
+    )
     mac = hmac.new(base64.b64decode(secret.removeprefix("whsec_")), content, hashlib.sha256).digest()
     return "v1," + base64.b64encode(mac).decode() in headers["webhook-signature"].split(" ")
 

@@ -19,7 +19,9 @@ def test_the_test_vector_of_the_standard() -> None:
     assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
-@given(st.lists(st.binary(min_size=24, max_size=64), min_size=1, max_size=3), st.binary(), st.integers(0, 2**40))
+@given(
+    st.lists(st.binary(min_size=24, max_size=64), min_size=1, max_size=3), st.binary(), st.integers(0, 2**40)
+)
 def test_each_key_signs_and_secrets_are_read_back(keys: list[bytes], body: bytes, at: int) -> None:
     secret = " ".join("whsec_" + base64.b64encode(key).decode() for key in keys)
     assert keys_of(secret) == tuple(keys)

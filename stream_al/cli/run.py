@@ -71,6 +71,7 @@ def run_command(
             _run_on_kafka(settings, str(config), until, stop, console, tell, quiet=quiet), as_json=as_json
         )
         return
+    hooks = sending(settings, str(config), tell)
     with assembled(settings, str(config)) as pipeline:
         worker = pipeline.worker
         for notice in worker.notices:
@@ -79,7 +80,7 @@ def run_command(
             console.print(f"going on after event {worker.progress.events:,}", style="dim")
         tune_collector()
         reporting = Reporter(console, worker.progress, pipeline.learner.drift, quiet=quiet)
-        with stop, sending(settings, str(config), tell), reporting as reporter:
+        with stop, hooks, reporting as reporter:
             worker.run(until, stop, lambda progress: reporter.update(progress, len(pipeline.learner.desk)))
         found = summary(worker.progress, len(pipeline.learner.desk), settings.strategy.stop_at)
         found["digest"] = pipeline.learner.model.digest()

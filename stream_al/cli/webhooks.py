@@ -28,7 +28,7 @@ def sending(config: Config, name: str, tell: Callable[[str], None]) -> AbstractC
     Parameters
     ----------
     config
-        The configuration; its store must have been made.
+        The configuration; its store must have been made when the context is entered.
     name
         What errors call the configuration.
     tell
