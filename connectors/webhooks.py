@@ -145,6 +145,7 @@ class Sender:
         self._stopping = threading.Event()
         self._deadline = inf
         self._gone = False
+        self._trouble = ""
         # A daemon, so that a receiver that does not answer cannot keep a worker from ending.
         self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
 
@@ -170,10 +171,14 @@ class Sender:
 
     def _guarded(self, work: Callable[[], float]) -> float:
         try:
-            return work()
+            wait = work()
         except StreamALError as error:
-            self._tell(f"webhooks: {error}; tried again in {_TROUBLE:.0f} s")
+            if str(error) != self._trouble:  # once, not every few seconds
+                self._trouble = str(error)
+                self._tell(f"webhooks: {error}; tried again every {_TROUBLE:.0f} s")
             return _TROUBLE
+        self._trouble = ""
+        return wait
 
     def _round(self) -> float:
         """Collect and send; return how many seconds nothing more is to be done for."""

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from connectors.sqlite.schema import connect, explained
-from stream_al.errors import RecordError
+from stream_al.errors import RecordError, StoreError
 from stream_al.records import Amendment, parse_answer
 from stream_al.webhooks import Message
 
@@ -123,21 +123,30 @@ class SqliteOutbox:
             (version,) = self._connection.execute("PRAGMA data_version").fetchone()
             if version == self._seen:
                 return False
-            more = False
-            # Read first: the worker's commit waits for who writes, not for who reads.
-            new: list[_New] = []
-            positions: list[tuple[str, str]] = []
-            for kind in self._kinds:
-                before = self._position(kind)
-                found, after, full = self._read[kind](before)
-                new += found
-                more = more or full
-                if after != before:
-                    positions.append((json.dumps(after), kind))
-            if positions:
-                self._write(new, positions)
+            try:
+                more = self._collect()
+            except (LookupError, ValueError) as error:  # msgspec's are ValueErrors
+                raise StoreError(
+                    f"{self.path}: what it holds cannot be read ({error}); `stream-al verify` tells what is damaged"
+                ) from error
             self._seen = -1 if more else version
             return more
+
+    def _collect(self) -> bool:
+        # Read first: the worker's commit waits for who writes, not for who reads.
+        more = False
+        new: list[_New] = []
+        positions: list[tuple[str, str]] = []
+        for kind in self._kinds:
+            before = self._position(kind)
+            found, after, full = self._read[kind](before)
+            new += found
+            more = more or full
+            if after != before:
+                positions.append((json.dumps(after), kind))
+        if positions:
+            self._write(new, positions)
+        return more
 
     def _position(self, kind: str) -> Any:
         (value,) = self._connection.execute(
@@ -203,8 +212,7 @@ class SqliteOutbox:
     def _event(self, number: int) -> _Timed | None:
         """Return an event of the journal by its number from 0."""
         row = self._connection.execute(
-            "SELECT first_event, CAST(events AS BLOB) FROM batches WHERE number = "
-            "(SELECT max(number) FROM batches WHERE first_event <= ?)",
+            "SELECT first_event, CAST(events AS BLOB) FROM batches WHERE first_event <= ? ORDER BY number DESC LIMIT 1",
             (number,),
         ).fetchone()
         lines = row[1].split(b"\n") if row else []

@@ -21,6 +21,7 @@ from connectors.sqlite import SqliteLabels, SqliteStore, verify
 from connectors.sqlite.outbox import SqliteOutbox
 from stream_al import ActiveLearner, Limited, Random
 from stream_al.codec import EventRow
+from stream_al.errors import StoreError
 from stream_al.monitor import DriftRules
 from stream_al.runtime import Worker
 from stream_al.webhooks import KINDS
@@ -230,3 +231,17 @@ def test_an_outbox_changes_nothing_that_verify_looks_at(pipeline: Callable[..., 
     verdict = verify(made.path, lambda _: ActiveLearner(GaussianNB()))
     assert verdict.differences == []
     assert verdict.labels == 2
+
+
+def test_a_damaged_store_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    events = [EventRow({"x": 1.0}, f"e{n}", timestamp=start) for n in range(60)]
+    learner = ActiveLearner(GaussianNB(), Limited(Random(1.0), labels_per_day=20, burst=3))
+    store = worked(tmp_path / "p.db", learner, events)
+    store.connection.execute("UPDATE batches SET events = 'junk'")
+    with (
+        closing(SqliteOutbox(store.path, KINDS)) as outbox,
+        pytest.raises(StoreError, match="stream-al verify"),
+    ):
+        outbox.collect()
+    store.close()

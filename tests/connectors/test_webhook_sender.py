@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import runpy
 import socket
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -225,3 +228,22 @@ def test_a_store_in_trouble_is_said_and_does_not_end_the_sending(
     assert "locked by another process" in told[0]
     assert [got.data["event_id"] for got in receiver.got] == ["e01"] * (len(receiver.got) - 1) + ["e02"]
     assert len({*receiver.ids}) == 2
+
+
+def test_what_the_howto_tells_receivers_to_run_verifies_and_refuses(
+    pipeline: Callable[..., Pipeline], receiver: Receiver, tmp_path: Path
+) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "howto-webhooks.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "receiver.py").write_text(code)
+    is_ours = runpy.run_path(str(tmp_path / "receiver.py"))["is_ours"]
+    made = pipeline(3)
+    with sender(made, receiver.url, []):
+        label(made, 1)
+        until(lambda: len(receiver.got) == 1)
+    got = receiver.got[0]
+    assert is_ours(SECRET, got.headers, got.body)
+    assert not is_ours(SECRET, got.headers, got.body + b" ")
+    assert not is_ours("whsec_" + "A" * 32, got.headers, got.body)
+    old = {**got.headers, "webhook-timestamp": "1614265330"}
+    assert not is_ours(SECRET, old, got.body)
