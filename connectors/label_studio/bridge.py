@@ -62,10 +62,10 @@ class _Asked:
 class Bridge:
     """A bridge between a project and a store.
 
-    A class says the last annotation of an annotator that was not skipped; a skip says "skip". What differs from what was
-    sent before is sent: an edit as another label, a deleted annotation as an abstention. Tasks that nobody has touched
-    are deleted when their query is closed; all others stay, so that they can be corrected. The annotations of a task that is
-    deleted in Label Studio stay valid: tidying up a project is no change of mind.
+    Of an annotator the last annotation that was no skip counts; skips alone say "skip". What differs from what was sent
+    before is sent: an edit as another label, a deleted annotation as an abstention. Tasks that nobody ever answered are
+    deleted when their query is closed; all others stay, so that they can be corrected. The annotations of a task that
+    is deleted in Label Studio stay valid: tidying up a project is no change of mind.
 
     Parameters
     ----------
@@ -176,8 +176,10 @@ class Bridge:
 
     def _tidy(self, asked: dict[str, _Asked], done: Round) -> None:
         """Delete untouched tasks that nobody need answer: of closed queries, and second ones of open queries."""
-        statuses = self._book.statuses()
+        statuses, said = self._book.statuses(), self._book.said()
         for event_id, there in asked.items():
+            if event_id in said and len(there.untouched) == len(there.tasks):
+                continue  # an annotation was deleted, perhaps to make another one
             spare = list(there.untouched)
             if statuses.get(event_id) == "open" and len(spare) == len(there.tasks):
                 spare.remove(min(spare))

@@ -49,7 +49,8 @@ class KnownClasses:
         ).fetchall()
         for number, value, kind in rows:
             self._examples_read = max(self._examples_read, number + 1)
-            _add(self._found, _typed(value, kind))
+            if value is not None:  # an amendment that erases
+                _add(self._found, _typed(value, kind))
         return list(self._found)
 
     def all(self, drafts_of: str | None = None) -> list[ClassLabel]:

@@ -105,7 +105,7 @@ def _round(bridge: Bridge, *, keep_on: bool) -> None:
     for notice in done.notices:
         _say(f"note: {notice}")
     if done or not keep_on:
-        _say(f"{done.imported} tasks made, {done.labels} answers taken, {done.deleted} tasks deleted")
+        _say(f"tasks made: {done.imported}, answers taken: {done.labels}, tasks deleted: {done.deleted}")
 
 
 def _say(text: str) -> None:
