@@ -83,6 +83,28 @@ def test_it_goes_on_through_failures_until_a_signal_ends_it(pipeline, studio):
     assert sorted(studio.query_ids()) == ["e01", "e02", "e03"]
 
 
+def test_every_command_of_the_howto_runs(tmp_path):
+    text = (ROOT / "docs" / "howto-label-studio.md").read_text("utf-8")
+    commands = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)[1:]  # the first installs it
+    (config,) = re.findall(r"```xml\n(.*?)```", text, re.DOTALL)
+    (said,) = re.findall(r"says `(tasks made.*?)`", text)
+    studio = StudioServer(config)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "LABEL_STUDIO_API_KEY": TOKEN}
+    heard = []
+    for command in commands:
+        here = command.replace("http://localhost:8080", studio.url)
+        ran = subprocess.run(
+            here, shell=True, text=True, capture_output=True, cwd=tmp_path, env=environment, check=False
+        )
+        assert ran.returncode == 0, f"{command}\n{ran.stderr}"
+        heard.append(ran.stderr.strip())
+        if len(heard) == 2:
+            studio.annotate("tx-1", "ham")
+    studio.close()
+    assert heard[1:] == [said, "tasks made: 0, answers taken: 1, tasks deleted: 0"]
+
+
 @pytest.mark.parametrize(
     ("change", "code", "said"),
     [
