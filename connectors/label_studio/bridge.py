@@ -105,15 +105,14 @@ class Bridge:
         """Return what the project holds of the store's queries."""
         found: dict[str, _Asked] = {}
         for task in self._studio.tasks():
-            event_id = task.get("data", {}).get(QUERY_ID)
-            if event_id not in statuses:
+            event_id = task["data"].get(QUERY_ID)
+            if not isinstance(event_id, str) or event_id not in statuses:
                 continue  # not ours
             asked = found.setdefault(event_id, _Asked())
             asked.tasks.append(task["id"])
-            annotations = task.get("annotations") or []
-            if not annotations and not task.get("drafts"):
+            if _is_untouched(task):
                 asked.untouched.append(task["id"])
-            for annotation in annotations:
+            for annotation in task["annotations"]:
                 who = _annotator(annotation)
                 rank = (
                     not annotation.get("was_cancelled"),
@@ -185,7 +184,7 @@ class Bridge:
                 spare.remove(min(spare))
             for number in spare:
                 now = self._studio.task(number)  # somebody may have answered since it was listed
-                if now is not None and not now.get("annotations") and not now.get("drafts"):
+                if now is not None and _is_untouched(now):
                     self._studio.delete_task(number)
                     done.deleted += 1
 
@@ -199,6 +198,11 @@ class Bridge:
 def _annotator(annotation: dict[str, Any]) -> str:
     """Return the name an annotator's labels bear: the number of the user, which stays when an address changes."""
     return f"label-studio:{annotation.get('completed_by')}"
+
+
+def _is_untouched(task: dict[str, Any]) -> bool:
+    """Tell whether nobody has answered, skipped or begun a task; its ``drafts`` are only those of the token's user."""
+    return not task.get("annotations") and not task.get("draft_exists")
 
 
 def _same(one: Said, other: Said | None) -> bool:

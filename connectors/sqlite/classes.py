@@ -50,8 +50,7 @@ class KnownClasses:
         ).fetchall()
         for number, value, kind in rows:
             self._examples_read = max(self._examples_read, number + 1)
-            if value is not None:  # an amendment that erases
-                _add(self._found, _typed(value, kind))
+            _add(self._found, _typed(value, kind))
         return list(self._found)
 
     def all(self, drafts_of: str | None = None) -> list[ClassLabel]:

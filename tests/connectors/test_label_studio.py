@@ -166,7 +166,7 @@ def test_tasks_nobody_answered_are_deleted_when_their_query_is_closed_and_others
     ends = make(events=3)
     ends.round()
     ends.studio.annotate("e01", "cat")
-    ends.studio.tasks[3]["drafts"] = [{"id": 1}]
+    ends.studio.tasks[3]["draft_exists"] = True  # somebody has begun
     ends.round()
     with sqlite3.connect(ends.pipeline.path) as connection:
         connection.execute("UPDATE queries SET status = 'expired'")
@@ -179,10 +179,11 @@ def test_tasks_that_are_not_ours_are_left_alone(make):
     ends = make(events=1)
     ends.studio.add({"data": {"features": {}, "query_id": "somebody-elses"}})
     ends.studio.add({"data": {"features": {}}})
+    ends.studio.add({"data": {"features": {}, "query_id": ["e01"]}})
     ends.studio.annotate("somebody-elses", "cat")
     done = ends.round()
     assert (done.imported, done.labels, done.deleted) == (1, 0, 0)
-    assert len(ends.studio.tasks) == 3
+    assert len(ends.studio.tasks) == 4
 
 
 def test_of_tasks_made_twice_one_is_left_and_no_answer_is_lost(make):
