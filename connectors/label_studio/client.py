@@ -48,7 +48,7 @@ class LabelStudio:
         self._token, self._sleep = token, sleep
         self._refreshes = token.count(".") == 2  # a personal access token is a JWT that buys short-lived ones
         try:
-            self._client = httpx.Client(base_url=self.url, timeout=TIMEOUT, follow_redirects=True)
+            self._client = httpx.Client(base_url=self.url, timeout=TIMEOUT)
         except (httpx.InvalidURL, ValueError) as error:
             raise ConfigError(f"--url {url}: is no address ({error})") from error
         if self._client.base_url.scheme not in ("http", "https") or not self._client.base_url.host:
@@ -129,6 +129,7 @@ class LabelStudio:
         gone: bool = False,
     ) -> Any:
         """Return the answer as JSON; with ``gone`` None where the thing is not there."""
+        renewed = False
         for attempt in range(1, ATTEMPTS + 1):
             if self._refreshes and "Authorization" not in self._client.headers:
                 self._refresh()
@@ -142,8 +143,9 @@ class LabelStudio:
                     return _json(reply) if reply.content else None
                 if reply.status_code == 404 and gone:
                     return None
-                if reply.status_code == 401 and self._refreshes and attempt == 1:
+                if reply.status_code == 401 and self._refreshes and not renewed:
                     del self._client.headers["Authorization"]  # it lives for minutes only
+                    renewed, problem = True, "HTTP 401"
                     continue
                 if reply.status_code != 429 and reply.status_code < 500:
                     raise self._refused(reply, path)
@@ -159,6 +161,10 @@ class LabelStudio:
 
     def _refused(self, reply: httpx.Response, path: str) -> Exception:
         said = " ".join(reply.text.split())[:500]
+        if reply.is_redirect:  # an import would arrive there as a GET
+            return ConfigError(
+                f"--url {self.url}: leads on to {reply.headers['Location']}; give the address it has there"
+            )
         if reply.status_code == 401:
             return ConfigError(
                 f"{self.url}: does not take this token ({said}); copy one from Account & Settings, and see that the "

@@ -509,6 +509,7 @@ def test_a_personal_access_token_buys_short_lived_ones(make):
     with ends.client() as client:
         client.settings()
         ends.studio.refreshed += 1  # the one it has is out of date
+        ends.studio.before = _first(1, 503)  # and that is only seen when the server is back
         assert client.settings()["id"] == 1
 
 
@@ -517,6 +518,13 @@ def test_a_wrong_token_is_said(make, token):
     ends = make(events=1)
     with LabelStudio(ends.studio.url, 1, token) as client, pytest.raises(ConfigError, match="token"):
         client.settings()
+
+
+def test_an_address_that_leads_elsewhere_is_said(make):
+    ends = make(events=1)
+    ends.studio.before = _first(1, 301, {"Location": "https://labels.example.org/api/projects/1/"})
+    with pytest.raises(ConfigError, match="leads on to https://labels.example.org"):
+        ends.round()
 
 
 def test_no_such_project_is_said(make):
