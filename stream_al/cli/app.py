@@ -18,6 +18,7 @@ from stream_al.cli.amend import amend_command, erase_command
 from stream_al.cli.counterfactual import counterfactual_command
 from stream_al.cli.demo import demo_command
 from stream_al.cli.init import init_command
+from stream_al.cli.label_studio import label_studio_command
 from stream_al.cli.oracle import oracle_command
 from stream_al.cli.people import people_app
 from stream_al.cli.probe import probe_command
@@ -131,6 +132,7 @@ app.command("init")(init_command)
 app.command("run")(run_command)
 app.command("label")(label_command)
 app.command("annotate")(annotate_command)
+app.command("label-studio")(label_studio_command)
 app.command("amend")(amend_command)
 app.command("erase")(erase_command)
 app.command("status")(status_command)
