@@ -153,9 +153,10 @@ class Bridge:
 
     def _import(self, asked: dict[str, _Asked], done: Round) -> None:
         batch: list[dict[str, Any]] = []
+        said = self._book.said()
         for query in self._book.open_queries():
-            if query.event_id in asked:
-                continue
+            if query.event_id in asked or query.event_id in said:
+                continue  # of the latter the task was deleted; an empty one in its place would look like answers taken back
             task = self._control.task(query, predictions=self._predictions)
             if lacking := self._control.lacking(task):
                 self._notice(

@@ -147,6 +147,17 @@ def test_a_task_that_was_deleted_is_made_again_while_its_query_is_open(make):
     assert ends.round().imported == 1
 
 
+def test_a_task_that_was_deleted_with_an_answer_takes_nothing_back(make):
+    ends = make(events=1, quorum=2)
+    ends.round()
+    ends.studio.annotate("e01", "cat")
+    ends.round()
+    ends.studio.tasks.clear()
+    assert not ends.round()
+    assert not ends.round()
+    assert ends.sent() == [("e01", "1", "cat")]
+
+
 def test_an_event_without_what_the_interface_shows_is_named_once_and_holds_up_nobody(make):
     studio = StudioServer(CONFIG.replace("$features", "$text"))
     events = [
