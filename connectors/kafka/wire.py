@@ -70,7 +70,7 @@ def header(record: Any, name: str) -> str | None:
 
 def json_header(name: str, content: object) -> tuple[str, bytes]:
     """Return a header that holds JSON."""
-    return name, json.dumps(content, ensure_ascii=False).encode()
+    return name, json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def time_of(record: Any) -> datetime | None:
