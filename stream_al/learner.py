@@ -421,9 +421,7 @@ class ActiveLearner:
             return
         (scores,) = self.model.score_all([example.features])
         if isinstance(scores, Scores) and scores.label is not None:
-            wrong = class_text(scores.label) != class_text(
-                example.label
-            )  # of one type, as a pipeline has one
+            wrong = scores.label != example.label  # of one type, as a pipeline has one
             if self.drift.learned(self.events, wrong, scores.confidence):
                 self.state = self._alarmed(self.state)
 

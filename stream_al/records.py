@@ -47,6 +47,11 @@ MAX_FEATURES: Final = 10_000
 Name = Annotated[StrictStr, Field(min_length=1, max_length=MAX_NAME)]
 
 
+def _integer_as_text(value: object) -> object:
+    """Let an id be an integer, as it is in many tables."""
+    return str(value) if type(value) is int else value
+
+
 def _read_time(value: object) -> object:
     """Let msgspec read a time first, as the codec does: of a seventh decimal it rounds, pydantic cuts."""
     if isinstance(value, str):
@@ -130,10 +135,7 @@ class Event(Record):
     display: Display | None = None
     """What the annotator is shown beside or instead of the features; the model never sees it."""
 
-    @field_validator("id", mode="before")
-    @classmethod
-    def _integer_ids(cls, value: object) -> object:
-        return str(value) if type(value) is int else value
+    _integer_ids = field_validator("id", mode="before")(_integer_as_text)
 
 
 class Prediction(Record):
@@ -204,10 +206,7 @@ class Label(Record):
     annotator: Name = "anonymous"
     timestamp: Timestamp | None = None
 
-    @field_validator("event_id", mode="before")
-    @classmethod
-    def _integer_ids(cls, value: object) -> object:
-        return str(value) if type(value) is int else value
+    _integer_ids = field_validator("event_id", mode="before")(_integer_as_text)
 
     @model_validator(mode="after")
     def _one_answer(self) -> Label:
@@ -256,10 +255,7 @@ class Amendment(Record):
     by: Name = "anonymous"
     timestamp: Timestamp | None = None
 
-    @field_validator("event_id", mode="before")
-    @classmethod
-    def _integer_ids(cls, value: object) -> object:
-        return str(value) if type(value) is int else value
+    _integer_ids = field_validator("event_id", mode="before")(_integer_as_text)
 
     @property
     def erases(self) -> bool:

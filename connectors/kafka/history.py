@@ -16,7 +16,7 @@ from stream_al.errors import ConfigError, SourceError
 
 
 class History:
-    """All records of a pipeline's topics, as far as its group has committed. Held in memory by who reads them.
+    """All records of a pipeline's topics, as far as its group has committed; those read are held in memory.
 
     Parameters
     ----------
@@ -44,6 +44,7 @@ class History:
         self.config, self.name = config, name
         self._kafka: KafkaConfig = config.kafka
         self.topics, _ = look_up(config, name)
+        self._found: dict[str, list[Any]] = {}
         with client.admin(self._kafka) as admin:
             group = self._kafka.group
             self.committed: dict[TopicPartition, OffsetAndMetadata] = admin.list_group_offsets({group: None})[
@@ -70,8 +71,10 @@ class History:
         return self.below_committed(records)
 
     def read(self, topic: str, count: int | None = None) -> list[Any]:
-        """Return all committed records of a topic, by partition and offset."""
-        return read_topic(self._kafka, topic, count)[0]
+        """Return all committed records of a topic, by partition and offset; as they were when first asked for."""
+        if topic not in self._found:
+            self._found[topic] = read_topic(self._kafka, topic, count)[0]
+        return self._found[topic]
 
     def below_committed(self, records: Iterable[Any]) -> list[Any]:
         """Return those that the group has worked off."""

@@ -44,8 +44,7 @@ def grouped(
     count
         How many records people are to label.
     clusterer
-        A River clusterer to use instead. It learns the records one by one, and then says which are alike. Its
-        incremental k-means finds much worse groups, and fewer than asked for (docs/representatives.md).
+        A River clusterer to use instead. It learns the records one by one, and then says which are alike.
     key
         Seeds the clustering.
 

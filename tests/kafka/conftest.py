@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from broker import Broker, why_missing
+from pipelines import Pipeline
 
 HERE = Path(__file__).parent
 
@@ -61,3 +63,17 @@ def topics(request: pytest.FixtureRequest) -> str:
     """A prefix for names of topics, groups and transactions that no other test, process or run uses."""
     test = re.sub(r"[^a-zA-Z0-9]+", "-", request.node.name)[:60].strip("-")
     return f"{test}-{uuid.uuid4().hex[:12]}-"
+
+
+@pytest.fixture
+def make(kafka: str, topics: str, tmp_path: Path) -> Iterator[Callable[..., Pipeline]]:
+    """Make a pipeline that asks about everything, of two partitions."""
+    made: list[Pipeline] = []
+
+    def pipeline(**settings: Any) -> Pipeline:
+        made.append(Pipeline(kafka, topics, tmp_path, **{"partitions": 2, "budget": 1.0, **settings}))
+        return made[-1]
+
+    yield pipeline
+    for pipeline_ in made:
+        pipeline_.close()

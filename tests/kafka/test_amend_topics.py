@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +22,6 @@ from stream_al.cli.app import app
 from stream_al.errors import RecordError
 from stream_al.records import Amendment, Example
 from stream_al.replay.rerun import reproduce
-
-
-@pytest.fixture
-def make(kafka: str, topics: str, tmp_path: Path) -> Iterator[Callable[..., Pipeline]]:
-    made: list[Pipeline] = []
-
-    def pipeline(**settings: Any) -> Pipeline:
-        made.append(Pipeline(kafka, topics, tmp_path, **{"partitions": 2, "budget": 1.0, **settings}))
-        return made[-1]
-
-    yield pipeline
-    for pipeline_ in made:
-        pipeline_.close()
 
 
 def send(pipeline: Pipeline, amendment: Amendment, partition: int | None = None) -> None:

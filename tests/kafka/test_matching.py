@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
 import pytest
 from pipelines import Pipeline, rows, until
@@ -18,19 +16,6 @@ from connectors.kafka.wire import EVENT, FORWARDED, LABELS, PLACE, STATUS, heade
 from connectors.kafka.worker import KafkaWorker
 from stream_al.codec import QueryRow
 from stream_al.records import Example
-
-
-@pytest.fixture
-def make(kafka: str, topics: str, tmp_path: Path) -> Iterator[Callable[..., Pipeline]]:
-    made: list[Pipeline] = []
-
-    def pipeline(**settings: Any) -> Pipeline:
-        made.append(Pipeline(kafka, topics, tmp_path, **{"partitions": 2, "budget": 1.0, **settings}))
-        return made[-1]
-
-    yield pipeline
-    for pipeline_ in made:
-        pipeline_.close()
 
 
 class Inside:
