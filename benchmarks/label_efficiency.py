@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from stream_al import (
+    Balanced,
     Budgeted,
     ColdStart,
     Model,
@@ -89,6 +90,7 @@ def ours(budget: float, events: int) -> dict[str, QueryStrategy]:
         "variable": started(VariableUncertainty(budget)),
         "randomised variable": started(VariableUncertainty(budget, spread=1.0)),
         "selective": started(Selective(budget)),
+        "balanced": started(Balanced(budget)),
         "random": Random(budget),
     }
 
@@ -114,7 +116,7 @@ def decider(job: Job, stream: Stream, rows: list[Row]) -> Decide:
 
 
 def measure(job: Job, stream: Stream, rows: list[Row]) -> dict[str, float]:
-    """Run one job; return its accuracy in percent, and the share of events asked."""
+    """Run one job; return its accuracy and mean recall in percent, and the share of events asked."""
     if job.learner == VW:
         from efficiency_vw import lines, once, within
 
@@ -125,18 +127,22 @@ def measure(job: Job, stream: Stream, rows: list[Row]) -> dict[str, float]:
     silent = Draws(f"unanswered {job.stream} {job.seed}")
     decide = decider(job, stream, rows)
     waiting: deque[tuple[int, Row]] = deque()
-    correct = asked = 0
+    seen, right = Counter[str](), Counter[str]()
+    asked = 0
     for number, row in enumerate(rows):
         while waiting and waiting[0][0] < number:
             features, label = waiting.popleft()[1]
             model.learn(Example.model_construct(event_id="", features=features, label=label, weight=1.0))
         scores = model.score(row[0])
-        correct += scores.label == row[1]
+        seen[row[1]] += 1
+        right[row[1]] += scores.label == row[1]
         if decide(scores, row[0], draws[number]):
             asked += 1
             if not job.unanswered or silent(str(number)) >= job.unanswered:
                 waiting.append((number + job.delay, row))
-    return {"accuracy": 100.0 * correct / len(rows), "asked": asked / len(rows), "events": len(rows)}
+    recall = 100.0 * sum(right[label] / seen[label] for label in seen) / len(seen)
+    accuracy, share = 100.0 * right.total() / len(rows), asked / len(rows)
+    return {"accuracy": accuracy, "recall": recall, "asked": share, "events": len(rows)}
 
 
 def plan(options: argparse.Namespace, found: Mapping[str, Stream]) -> Iterator[Job]:

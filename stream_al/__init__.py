@@ -25,6 +25,7 @@ from stream_al.monitor import Accuracy, Calibration, ConfidentEnough, Drift, Dri
 from stream_al.records import Amendment, DeadLetter, Event, Example, Label, Prediction, Query
 from stream_al.strategies import (
     AnyOf,
+    Balanced,
     Budgeted,
     ColdStart,
     Decision,
@@ -63,6 +64,7 @@ __all__ = [
     "ActiveLearner",
     "Amendment",
     "AnyOf",
+    "Balanced",
     "BrokerError",
     "Budgeted",
     "Calibration",

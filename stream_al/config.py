@@ -27,6 +27,7 @@ from stream_al.monitor import ConfidentEnough, DriftRules
 from stream_al.monitor.accuracy import WINDOW
 from stream_al.strategies import (
     AnyOf,
+    Balanced,
     Budgeted,
     ColdStart,
     Entropy,
@@ -100,7 +101,15 @@ class StrategyConfig(_Section):
     """``[strategy]``: when to ask."""
 
     name: Literal[
-        "budgeted", "variable", "selective", "least-confidence", "margin", "entropy", "any-of", "random"
+        "budgeted",
+        "variable",
+        "selective",
+        "balanced",
+        "least-confidence",
+        "margin",
+        "entropy",
+        "any-of",
+        "random",
     ] = "budgeted"
     budget: float = Field(0.1, ge=0.0, le=1.0)
     utility: Literal["least-confidence", "margin", "entropy"] = "margin"
@@ -135,7 +144,7 @@ class StrategyConfig(_Section):
 
     @property
     def _bucketed(self) -> bool:
-        return self.name in ("budgeted", "variable", "selective")
+        return self.name in ("budgeted", "variable", "selective", "balanced")
 
     def used(self) -> set[str]:
         """Return the keys that mean something to this strategy, besides its name and the cold start."""
@@ -143,6 +152,7 @@ class StrategyConfig(_Section):
             "budgeted": {"budget", "utility", "explore", "burst", "stop_at"},
             "variable": {"budget", "step", "spread", "explore", "burst", "stop_at"},
             "selective": {"budget", "explore", "burst", "stop_at"},
+            "balanced": {"budget", "explore", "burst", "stop_at"},
             "random": {"budget"},
             "any-of": {"confidence", "margin", "entropy", "explore", "stop_at", "calibrated"},
         }.get(self.name, {"threshold", "explore", "stop_at", "calibrated"})
@@ -164,6 +174,8 @@ class StrategyConfig(_Section):
             return VariableUncertainty(self.budget, self.step, self.spread, self.explore, self.burst)
         if self.name == "selective":
             return Selective(self.budget, self.explore, self.burst)
+        if self.name == "balanced":
+            return Balanced(self.budget, self.explore, self.burst)
         if self.name == "random":
             return Random(self.budget)
         if self.name == "any-of":

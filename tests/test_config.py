@@ -14,6 +14,7 @@ from river import compose, forest, linear_model, multiclass
 
 from stream_al import (
     AnyOf,
+    Balanced,
     Budgeted,
     ColdStart,
     ConfigError,
@@ -126,6 +127,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.
             VariableUncertainty(0.2, 0.1, 1.0, 0.03, 2),
         ),
         ("name = 'selective'\nbudget = 0.3\nexplore = 0.01\nburst = 7", Selective(0.3, 0.01, 7)),
+        ("name = 'balanced'\nbudget = 0.3\nexplore = 0.01\nburst = 7", Balanced(0.3, 0.01, 7)),
         ("name = 'random'\nbudget = 0.3", Random(0.3)),
         ("name = 'margin'\nthreshold = 0.3\nexplore = 0.01", Margin(0.3, 0.01)),
         ("name = 'least-confidence'", LeastConfidence()),

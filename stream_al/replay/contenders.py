@@ -10,6 +10,7 @@ from typing import Final
 from stream_al.draws import Draws
 from stream_al.errors import ConfigError
 from stream_al.strategies import (
+    Balanced,
     Budgeted,
     ColdStart,
     Entropy,
@@ -42,6 +43,7 @@ _WITHIN: Final[Mapping[str, tuple[str, Callable[[float, float | None], QueryStra
         lambda budget, explore: VariableUncertainty(budget, explore=explore),
     ),
     "selective": ("selective sampling", Selective),
+    "balanced": ("margin, evenly across the classes", Balanced),
 }
 """By name, what asks within a budget: how to say it, and what makes it of budget and exploration."""
 _ALLOWED: Final = (

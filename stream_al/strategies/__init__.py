@@ -1,5 +1,6 @@
 """Query strategies: from a model's answer to the decision whether to ask."""
 
+from stream_al.strategies.balanced import Balanced
 from stream_al.strategies.base import Decision, QueryStrategy, State
 from stream_al.strategies.budgeted import Budgeted
 from stream_al.strategies.cold_start import ColdStart, while_late
@@ -13,6 +14,7 @@ from stream_al.strategies.variable import VariableUncertainty
 
 __all__ = [
     "AnyOf",
+    "Balanced",
     "Budgeted",
     "ColdStart",
     "Decision",
