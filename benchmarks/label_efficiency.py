@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from stream_al import (
+    Apart,
     Balanced,
     Budgeted,
     ColdStart,
@@ -40,6 +41,7 @@ from stream_al import (
     VariableUncertainty,
 )
 from stream_al.draws import Draws
+from stream_al.errors import RecordError
 from stream_al.records import Example
 from stream_al.replay.contenders import default_cold_start, most_while_late
 
@@ -91,6 +93,9 @@ def ours(budget: float, events: int) -> dict[str, QueryStrategy]:
         "randomised variable": started(VariableUncertainty(budget, spread=1.0)),
         "selective": started(Selective(budget)),
         "balanced": started(Balanced(budget)),
+        "apart": started(Apart(Budgeted(budget))),
+        "expected change": started(Budgeted(budget, "expected-change")),
+        "committee": started(Budgeted(budget, "committee")),
         "random": Random(budget),
     }
 
@@ -126,6 +131,8 @@ def measure(job: Job, stream: Stream, rows: list[Row]) -> dict[str, float]:
     draws = Draws(f"{job.stream} {job.seed}").all([str(number) for number in range(len(rows))])
     silent = Draws(f"unanswered {job.stream} {job.seed}")
     decide = decider(job, stream, rows)
+    chosen = ours(job.budget, len(rows)).get(job.strategy)
+    wants = chosen.wants() if chosen else frozenset[str]()
     waiting: deque[tuple[int, Row]] = deque()
     seen, right = Counter[str](), Counter[str]()
     asked = 0
@@ -133,7 +140,9 @@ def measure(job: Job, stream: Stream, rows: list[Row]) -> dict[str, float]:
         while waiting and waiting[0][0] < number:
             features, label = waiting.popleft()[1]
             model.learn(Example.model_construct(event_id="", features=features, label=label, weight=1.0))
-        scores = model.score(row[0])
+        (scores,) = model.score_all([row[0]], wants)
+        if isinstance(scores, RecordError):
+            raise scores
         seen[row[1]] += 1
         right[row[1]] += scores.label == row[1]
         if decide(scores, row[0], draws[number]):

@@ -27,6 +27,7 @@ from stream_al.monitor import ConfidentEnough, DriftRules
 from stream_al.monitor.accuracy import WINDOW
 from stream_al.strategies import (
     AnyOf,
+    Apart,
     Balanced,
     Budgeted,
     ColdStart,
@@ -42,6 +43,7 @@ from stream_al.strategies import (
     VariableUncertainty,
     while_late,
 )
+from stream_al.strategies.apart import MOST
 from stream_al.strategies.limits import RATES
 
 try:
@@ -112,7 +114,7 @@ class StrategyConfig(_Section):
         "random",
     ] = "budgeted"
     budget: float = Field(0.1, ge=0.0, le=1.0)
-    utility: Literal["least-confidence", "margin", "entropy"] = "margin"
+    utility: Literal["least-confidence", "margin", "entropy", "expected-change", "committee"] = "margin"
     threshold: float | None = Field(None, ge=0.0, le=1.0)
     confidence: float | None = Field(None, ge=0.0, le=1.0)
     margin: float | None = Field(None, ge=0.0, le=1.0)
@@ -121,6 +123,7 @@ class StrategyConfig(_Section):
     burst: int = Field(20, ge=1)
     step: float = Field(0.01, gt=0.0, lt=1.0)
     spread: float = Field(0.0, ge=0.0, le=10.0)
+    apart: int = Field(0, ge=0, le=MOST)
     stop_at: float | None = Field(None, gt=0.0, lt=1.0)
     calibrated: bool = False
     cold_start: ColdStartConfig = ColdStartConfig()
@@ -149,10 +152,10 @@ class StrategyConfig(_Section):
     def used(self) -> set[str]:
         """Return the keys that mean something to this strategy, besides its name and the cold start."""
         return {
-            "budgeted": {"budget", "utility", "explore", "burst", "stop_at"},
-            "variable": {"budget", "step", "spread", "explore", "burst", "stop_at"},
-            "selective": {"budget", "explore", "burst", "stop_at"},
-            "balanced": {"budget", "explore", "burst", "stop_at"},
+            "budgeted": {"budget", "utility", "explore", "burst", "apart", "stop_at"},
+            "variable": {"budget", "step", "spread", "explore", "burst", "apart", "stop_at"},
+            "selective": {"budget", "explore", "burst", "apart", "stop_at"},
+            "balanced": {"budget", "explore", "burst", "apart", "stop_at"},
             "random": {"budget"},
             "any-of": {"confidence", "margin", "entropy", "explore", "stop_at", "calibrated"},
         }.get(self.name, {"threshold", "explore", "stop_at", "calibrated"})
@@ -163,7 +166,8 @@ class StrategyConfig(_Section):
         asks = cold.asks
         if asks is None and self._bucketed:
             asks = while_late(cold.examples, self.budget)
-        strategy = ColdStart(self._inner(), cold.examples, cold.rule, cold.share, asks)
+        inner = Apart(self._inner(), self.apart) if self.apart else self._inner()
+        strategy = ColdStart(inner, cold.examples, cold.rule, cold.share, asks)
         return strategy if self.stop_at is None else ConfidentEnough(strategy, self.stop_at)
 
     def _inner(self) -> QueryStrategy:

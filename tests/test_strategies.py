@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import exp, isfinite, log, nan
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from stream_al.draws import Draws
 from stream_al.learner import default_strategy
 from stream_al.strategies import (
     AnyOf,
+    Apart,
     Balanced,
     Budgeted,
     ColdStart,
@@ -72,6 +74,11 @@ ALL = [
     Selective(1.0),
     Selective(0.0),
     ColdStart(Selective(0.05), examples=10),
+    Apart(Budgeted()),
+    ColdStart(Apart(Balanced(0.2), queries=3), examples=10),
+    Apart(Margin(0.3, explore=0.05), queries=1),
+    Budgeted(0.1, "committee"),
+    Budgeted(0.1, "expected-change"),
     Balanced(),
     Balanced(0.3, explore=0.0, burst=1),
     Balanced(1.0),
@@ -252,6 +259,7 @@ balanced = st.builds(
     st.sampled_from([1, 3, 20]),
 )
 bucketed = budgeted | variable | selective | balanced
+bucketed |= st.builds(Apart, bucketed, st.integers(1, 32))
 strategies_with_budget = bucketed | st.builds(
     ColdStart,
     bucketed,
@@ -528,6 +536,36 @@ def test_the_state_of_a_balanced_strategy_within_every_limit_stays_small() -> No
     assert len(json.dumps(state)) < 1024
 
 
+def sketched(utility: float, sketch: int) -> Scores:
+    return msgspec.structs.replace(answer_of(utility), sketch=sketch)
+
+
+def test_what_is_near_to_the_last_queries_is_asked_about_by_exploration_alone() -> None:
+    strategy = Apart(Margin(0.5, explore=0.1), queries=2)
+    state = strategy.start()
+    for place, asked in ((0, True), (0, False), (1, False), (7, True), (5, False), (255, True), (0, True)):
+        decision, state = strategy.decide(sketched(0.9, place), state, 0.5)
+        assert (decision.ask, decision.propensity) == (asked, 1.0 if asked else 0.1)
+        assert decision.utility == pytest.approx(0.9)
+    assert state == (256.0, 1.0)
+
+
+def test_what_is_not_asked_again_leaves_its_budget_to_others() -> None:
+    def asked(strategy: QueryStrategy) -> tuple[int, int]:
+        rng, draw, state, found = random.Random(4), Draws("apart"), strategy.start(), [0, 0]
+        for number in range(10_000):
+            alike = rng.random() < 0.5
+            answer = sketched(0.9 if alike else rng.random() * 0.8, 0 if alike else rng.getrandbits(24))
+            decision, state = strategy.decide(answer, state, draw(str(number)))
+            found[alike] += decision.ask
+        return found[0], found[1]
+
+    (other, alike), (before, usual) = asked(Apart(Budgeted(0.1))), asked(Budgeted(0.1))
+    assert alike < usual / 2
+    assert other > 2 * before
+    assert other + alike == pytest.approx(usual + before, rel=0.02)
+
+
 # ── cold start ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -610,6 +648,8 @@ def test_any_of_asks_when_one_member_asks_and_reports_its_propensity() -> None:
         (lambda: VariableUncertainty(step=0.0), "step = 0.0"),
         (lambda: VariableUncertainty(spread=nan), "spread = nan"),
         (lambda: VariableUncertainty(0.1, explore=0.2), "explore = 0.2"),
+        (lambda: Apart(Random(), queries=0), "queries = 0"),
+        (lambda: Apart(Random(), queries=33), "queries = 33"),
         (lambda: Balanced(2.0), "budget = 2.0"),
         (lambda: Balanced(0.1, explore=0.2), "explore = 0.2"),
         (lambda: Selective(2.0), "budget = 2.0"),

@@ -1,5 +1,6 @@
 """Query strategies: from a model's answer to the decision whether to ask."""
 
+from stream_al.strategies.apart import Apart
 from stream_al.strategies.balanced import Balanced
 from stream_al.strategies.base import Decision, QueryStrategy, State
 from stream_al.strategies.budgeted import Budgeted
@@ -14,6 +15,7 @@ from stream_al.strategies.variable import VariableUncertainty
 
 __all__ = [
     "AnyOf",
+    "Apart",
     "Balanced",
     "Budgeted",
     "ColdStart",

@@ -62,8 +62,8 @@ class Balanced(Bucketed):
     burst: int = 20
 
     def start(self) -> State:
-        """Return (threshold in log-odds, tokens, debt), to which come the classes last asked about."""
-        return (0.0, self.burst / 2 if self.budget else 0.0, 0.0)
+        """Return (threshold in log-odds, tokens, debt, then the classes last asked about, 0 where there is none yet)."""
+        return (0.0, self.burst / 2 if self.budget else 0.0, 0.0, *[0] * REMEMBERED)
 
     def decide(self, scores: Scores, state: State, draw: float) -> tuple[Decision, State]:
         """Decide about one event; see `QueryStrategy.decide`."""
@@ -74,12 +74,13 @@ class Balanced(Bucketed):
             unknown = self.unknown(tokens)
             decision, after = settled(1.0, threshold, unknown, "cold-start", draw, (level, tokens, debt))
             return decision, (*after, *asked)
-        code = code_of(scores.label) % _CODES
+        code = code_of(scores.label) % (_CODES - 1) + 1
         utility = 1.0 - scores.margin
         if utility != utility:
             utility = 1.0  # NaN: nothing is known, which is worth asking about
         elif utility > 0.0:
-            often = scores.classes * (asked.count(code) + 1) / (len(asked) + scores.classes)
+            known = REMEMBERED - asked.count(0)
+            often = scores.classes * (asked.count(code) + 1) / (known + scores.classes)
             utility /= utility + (1.0 - utility) * often
         worth = utility > threshold
         aim = self.budget * (0.5 + max(tokens, 0.0) / self.burst)
@@ -87,7 +88,7 @@ class Balanced(Bucketed):
         propensity, reason = self.allowed(float(worth), tokens)
         decision, after = settled(utility, threshold, propensity, reason, draw, (level, tokens, debt))
         if decision.ask:
-            asked = (*asked[-REMEMBERED + 1 :], code)
+            asked = (*asked[1:], code)
         return decision, (*after, *asked)
 
     def charge(self, state: State) -> State:
