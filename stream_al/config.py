@@ -43,7 +43,6 @@ from stream_al.strategies import (
     VariableUncertainty,
     while_late,
 )
-from stream_al.strategies.apart import MOST
 from stream_al.strategies.limits import RATES
 
 try:
@@ -123,7 +122,7 @@ class StrategyConfig(_Section):
     burst: int = Field(20, ge=1)
     step: float = Field(0.01, gt=0.0, lt=1.0)
     spread: float = Field(0.0, ge=0.0, le=10.0)
-    apart: int = Field(0, ge=0, le=MOST)
+    apart: int = Field(0, ge=0)
     stop_at: float | None = Field(None, gt=0.0, lt=1.0)
     calibrated: bool = False
     cold_start: ColdStartConfig = ColdStartConfig()

@@ -206,7 +206,7 @@ def test_a_model_that_cannot_tell_is_refused_before_it_starts(make: Any, utility
 
 WANTING = {
     "expected-change": (Budgeted(0.2, "expected-change"), estimator),
-    "apart": (Apart(Budgeted(0.2), 10), estimator),
+    "apart": (Apart(Budgeted(0.2), 40), estimator),
     "committee": (
         Budgeted(0.2, "committee"),
         lambda: forest.ARFClassifier(n_models=3, grace_period=10, seed=1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import re
@@ -75,8 +76,8 @@ ALL = [
     Selective(0.0),
     ColdStart(Selective(0.05), examples=10),
     Apart(Budgeted()),
-    ColdStart(Apart(Balanced(0.2), queries=3), examples=10),
-    Apart(Margin(0.3, explore=0.05), queries=1),
+    ColdStart(Apart(Balanced(0.2), events=9), examples=10),
+    Apart(Margin(0.3, explore=0.05), events=1),
     Budgeted(0.1, "committee"),
     Budgeted(0.1, "expected-change"),
     Balanced(),
@@ -259,7 +260,7 @@ balanced = st.builds(
     st.sampled_from([1, 3, 20]),
 )
 bucketed = budgeted | variable | selective | balanced
-bucketed |= st.builds(Apart, bucketed, st.integers(1, 32))
+bucketed |= st.builds(Apart, bucketed, st.integers(1, 3000))
 strategies_with_budget = bucketed | st.builds(
     ColdStart,
     bucketed,
@@ -541,13 +542,24 @@ def sketched(utility: float, sketch: int) -> Scores:
 
 
 def test_what_is_near_to_the_last_queries_is_asked_about_by_exploration_alone() -> None:
-    strategy = Apart(Margin(0.5, explore=0.1), queries=2)
+    strategy = Apart(Margin(0.5, explore=0.1), events=96)
     state = strategy.start()
-    for place, asked in ((0, True), (0, False), (1, False), (7, True), (5, False), (255, True), (0, True)):
+    for place, asked in ((0, True), (0, False), (1, False), (7, True), (5, False), (255, True), (0, False)):
         decision, state = strategy.decide(sketched(0.9, place), state, 0.5)
         assert (decision.ask, decision.propensity) == (asked, 1.0 if asked else 0.1)
         assert decision.utility == pytest.approx(0.9)
-    assert state == (256.0, 1.0)
+    assert [it for it in state[1:] if it] == [1, 8, 256]
+
+
+def test_a_query_is_remembered_for_so_many_events_and_no_longer() -> None:
+    strategy = Apart(Margin(0.5), events=96)
+    state, asked = strategy.start(), []
+    for number in range(300):
+        decision, state = strategy.decide(sketched(0.9, 5), state, 0.5)
+        asked += [number] * decision.ask
+    gaps = [later - one for one, later in itertools.pairwise(asked)]
+    assert len(gaps) == 3
+    assert all(93 <= gap <= 96 for gap in gaps), "in steps of 96/32 events"
 
 
 def test_what_is_not_asked_again_leaves_its_budget_to_others() -> None:
@@ -648,8 +660,7 @@ def test_any_of_asks_when_one_member_asks_and_reports_its_propensity() -> None:
         (lambda: VariableUncertainty(step=0.0), "step = 0.0"),
         (lambda: VariableUncertainty(spread=nan), "spread = nan"),
         (lambda: VariableUncertainty(0.1, explore=0.2), "explore = 0.2"),
-        (lambda: Apart(Random(), queries=0), "queries = 0"),
-        (lambda: Apart(Random(), queries=33), "queries = 33"),
+        (lambda: Apart(events=0), "events = 0"),
         (lambda: Balanced(2.0), "budget = 2.0"),
         (lambda: Balanced(0.1, explore=0.2), "explore = 0.2"),
         (lambda: Selective(2.0), "budget = 2.0"),

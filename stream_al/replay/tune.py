@@ -18,7 +18,7 @@ from stream_al.replay.outcome import UNKNOWN, Outcome
 from stream_al.replay.people import Crowd
 from stream_al.replay.plan import Cell, Entry, Plan
 from stream_al.replay.stream import LabelledStream
-from stream_al.strategies.apart import MOST
+from stream_al.strategies import Apart
 from stream_al.uncertainty import FROM_MODEL, UTILITIES
 
 TAIL = 0.3
@@ -230,7 +230,9 @@ def strategy_config(entry: Entry) -> StrategyConfig:
             found |= {"name": "budgeted", "utility": entry.strategy}
         else:
             found |= (
-                {"name": "budgeted", "apart": MOST} if entry.strategy == "apart" else {"name": entry.strategy}
+                {"name": "budgeted", "apart": Apart().events}
+                if entry.strategy == "apart"
+                else {"name": entry.strategy}
             )
         found["budget"] = entry.budget
     else:
