@@ -28,8 +28,7 @@ class ListedLog(list[LogRecord | None]):
     --------
     >>> from river.naive_bayes import GaussianNB
     >>> from stream_al.model import Model
-    >>> from stream_al.errors import RecordError
-    from stream_al.records import Amendment, Example
+    >>> from stream_al.records import Amendment, Example
     >>> log = ListedLog(Example(event_id=e, features={"x": 1.0}, label="ham") for e in ("e1", "e2"))
     >>> log.append(Amendment(event_id="e1", label="spam", why="misread"))
     >>> model = Model(GaussianNB())

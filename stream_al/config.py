@@ -10,6 +10,7 @@ import tomllib
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -44,6 +45,7 @@ from stream_al.strategies import (
     while_late,
 )
 from stream_al.strategies.limits import RATES
+from stream_al.webhooks import KINDS, keys_of
 
 try:
     from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -472,6 +474,74 @@ _LOGIN = ("username", "password", "token_file", "token_url", "client_id", "clien
 _SECRET = ("password", "client_secret", "key_password")
 
 
+class WebhooksConfig(_Section):
+    """``[webhooks]``: which server is told of what happens."""
+
+    url: str | None = None
+    events: tuple[Literal["label", "drift", "budget-spent"], ...] = KINDS
+    secret: SecretStr | None = None
+    give_up_after: timedelta = timedelta(days=4)
+
+    _duration = field_validator("give_up_after", mode="before")(_duration)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secret_is_one(cls, data: Any) -> Any:
+        # Told of the section, not of the key: what is told of a key shows its value.
+        secret = data.get("secret") if isinstance(data, dict) else None
+        if isinstance(secret, SecretStr):
+            secret = secret.get_secret_value()
+        if secret is not None and not isinstance(secret, str):
+            raise ValueError("secret: must be text, in quotation marks")
+        keys_of(secret or "")  # which says what is wrong
+        return data
+
+    @model_validator(mode="after")
+    def _meaningful(self) -> WebhooksConfig:
+        if self.url is None:
+            if (
+                self.model_fields_set - {"secret"} - _defaults(self)
+            ):  # the secret may be everybody's environment's
+                raise ValueError("url: nothing is sent without one; set it to https://…")
+            return self
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[^!-~]", self.url):
+            raise ValueError(f"url: {self.url!r} is not an http or https address")
+        if parts.username is not None:
+            raise ValueError("url: leave the login out; the signature says who is sending")
+        if not self.events:
+            raise ValueError(f"events: give one or more of {', '.join(KINDS)}, or leave url out")
+        if self.give_up_after < timedelta(0):
+            raise ValueError("give_up_after: must not be negative")
+        return self
+
+    def keys(self, name: str) -> tuple[bytes, ...]:
+        """Return what messages are signed with.
+
+        Parameters
+        ----------
+        name
+            What errors call the configuration.
+
+        Raises
+        ------
+        ConfigError
+            When there is no url, or no secret.
+        """
+        if self.url is None:
+            raise ConfigError(f"{name}: [webhooks] url: is not set; set it to https://…")
+        found = keys_of("" if self.secret is None else self.secret.get_secret_value())
+        if not found:
+            raise ConfigError(
+                f"{name}: [webhooks] secret: is missing, and nobody could tell who is sending; set {SECRET_VARIABLE} in "
+                "the environment to one made with echo whsec_$(openssl rand -base64 32)"
+            )
+        return found
+
+
+SECRET_VARIABLE = "STREAM_AL_WEBHOOKS__SECRET"
+
+
 class RunConfig(_Section):
     """``[run]``: how the worker runs."""
 
@@ -496,6 +566,7 @@ class Config(BaseSettings):
     labels: LabelsConfig = LabelsConfig()
     store: StoreConfig = StoreConfig()
     output: OutputConfig = OutputConfig()
+    webhooks: WebhooksConfig = WebhooksConfig()
     run: RunConfig = RunConfig()
     kafka: KafkaConfig | None = None
 

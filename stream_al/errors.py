@@ -8,7 +8,8 @@
     ├── ModelError      an estimator that cannot be used
     │   └── SnapshotError   a snapshot that must not or cannot be loaded; refold from the log instead
     ├── SourceError     an input that cannot be read any further
-    │   └── BrokerError     a Kafka broker that cannot be reached; trying again later can help
+    │   ├── BrokerError     a Kafka broker that cannot be reached; trying again later can help
+    │   └── ServiceError    a service over HTTP that cannot be reached; trying again later can help
     └── StoreError      a store that cannot be opened, read or committed to
         └── StoreBusyError  somebody else holds it; trying again later can help
 
@@ -79,6 +80,13 @@ class SourceError(StreamALError):
 
 class BrokerError(SourceError):
     """A Kafka broker that cannot be reached, or does not answer in time."""
+
+    retriable = True
+    exit_code = 4
+
+
+class ServiceError(SourceError):
+    """A service over HTTP that cannot be reached, or asks for patience."""
 
     retriable = True
     exit_code = 4

@@ -38,6 +38,8 @@ from stream_al.errors import ModelError
 UNUSABLE: Final = {
     "ActiveLearningClassifier": "decides itself what to ask; give the classifier it wraps",
     "ZstdClassifier": "answers by what it was asked before; use BagOfWords | MultinomialNB",
+    "SKL2RiverClassifier": "takes features by their place, whatever they are called, and knows no others; use a "
+    "classifier of River's own",
     "SWINN": "keeps part of its graph in a variable that all models of a process share; "
     "give KNNClassifier engine=LazySearch(...)",
     "PoissonInclusion": "draws the features it lets through while it scores; choose them with Select",

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from labelled_stores import Pipeline, rows
 
+collect_ignore_glob = ["conftest.py", "*/conftest.py"]  # as modules with doctests: they all have one name
+
 
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Iterator[Callable[..., Pipeline]]:

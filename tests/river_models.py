@@ -15,6 +15,7 @@ from river import (
     active,
     anomaly,
     bandit,
+    compat,
     compose,
     drift,
     dummy,
@@ -37,6 +38,7 @@ from river import (
     tree,
 )
 from river.tree import mondrian
+from sklearn.linear_model import SGDClassifier
 
 from stream_al.records import Example
 
@@ -369,6 +371,10 @@ REFUSED: Mapping[str, tuple[Callable[[], Any], str]] = {
     "ZstdClassifier": (
         lambda: misc.ZstdClassifier.__new__(misc.ZstdClassifier),  # its __init__ wants Python 3.14
         "answers by what it was asked before",
+    ),
+    "SKL2RiverClassifier": (
+        lambda: compat.SKL2RiverClassifier(SGDClassifier(random_state=3), classes=[False, True]),
+        "takes features by their place",
     ),
     "KNN with SWINN": (
         lambda: neighbors.KNNClassifier(engine=neighbors.SWINN(seed=3)),

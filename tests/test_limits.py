@@ -317,7 +317,7 @@ WHOLE = Limited(
     spend_total=6.0,
     burst=5,
     answers_within=timedelta(minutes=12),
-    quotas=(Quota("key", 0.3), Quota("features.n", 0.3)),
+    quotas=(Quota("key", 0.25), Quota("features.n", 0.2)),
 )
 
 

@@ -74,6 +74,10 @@ class KafkaWorker:
                 f"{name}: [drift] watch: the stream is in partitions on Kafka, and nobody sees all of it; leave it out, or "
                 "run on a store"
             )
+        if config.webhooks.url is not None:
+            raise ConfigError(
+                f"{name}: [webhooks] url: is of a store; on Kafka read the topics instead, or run on a store"
+            )
         self._config, self._kafka, self._name, self._tell = config, config.kafka, name, tell
         learner = build_learner(config, name)
         self.model = learner.model

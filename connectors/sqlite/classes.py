@@ -44,7 +44,8 @@ class KnownClasses:
             _add(self._found, label)
         rows = self._connection.execute(
             "SELECT max(number), json_extract(example, '$.label') AS label, "
-            "json_type(example, '$.label') AS kind FROM examples WHERE number >= ? GROUP BY label, kind",
+            "json_type(example, '$.label') AS kind FROM examples WHERE number >= ? "
+            "AND json_type(example, '$.label') <> 'null' GROUP BY label, kind",
             (self._examples_read,),
         ).fetchall()
         for number, value, kind in rows:

@@ -35,11 +35,13 @@ class Mark(NamedTuple):
 class _Numbers(NamedTuple):
     middle: float
     spread: float
+    low: float
+    high: float
     usually: str
 
     def mark(self, value: float) -> Mark | None:
         score = (value - self.middle) / self.spread if self.spread else 0.0
-        if abs(score) <= _FAR:
+        if abs(score) <= _FAR or self.low <= value <= self.high:
             return None
         return Mark("high" if score > 0 else "low", self.usually, abs(score))
 
@@ -107,8 +109,9 @@ def _known(values: list[Any]) -> _Numbers | _Texts | None:
         away = [abs(float(value) - middle) for value in values]
         spread = median(away) / 0.6745 or fmean(away) * 1.253314
         twentieths = quantiles(values, n=20)
-        low, high = (value_text(float(f"{bound:.3g}")) for bound in (twentieths[0], twentieths[-1]))
-        return _Numbers(middle, spread, low if low == high else f"{low} to {high}")
+        low, high = twentieths[0], twentieths[-1]
+        texts = [value_text(float(f"{bound:.3g}")) for bound in (low, high)]
+        return _Numbers(middle, spread, low, high, " to ".join(dict.fromkeys(texts)))
     counts = Counter(values)
     if len(counts) > len(values) / 4:  # names, texts, identifiers: every one is new
         return None

@@ -18,6 +18,7 @@ from stream_al.cli.amend import amend_command, erase_command
 from stream_al.cli.counterfactual import counterfactual_command
 from stream_al.cli.demo import demo_command
 from stream_al.cli.init import init_command
+from stream_al.cli.label_studio import label_studio_command
 from stream_al.cli.oracle import oracle_command
 from stream_al.cli.people import people_app
 from stream_al.cli.probe import probe_command
@@ -27,6 +28,7 @@ from stream_al.cli.run import run_command
 from stream_al.cli.status import status_command, verify_command
 from stream_al.cli.topics import topics_app
 from stream_al.cli.tune import tune_command
+from stream_al.cli.webhooks import webhooks_app
 
 app = typer.Typer(
     name="stream-al",
@@ -40,7 +42,7 @@ app = typer.Typer(
         "Start with [bold]stream-al demo[/bold]; then [bold]init[/bold] a configuration, [bold]run[/bold] it, "
         "and [bold]label[/bold] in another terminal. On Kafka, [bold]topics create[/bold] comes before "
         "[bold]run[/bold].\n\n"
-        "Exit codes: 0 fine; 1 verify or topics found something wrong, or an amendment would change nothing; "
+        "Exit codes: 0 fine; 1 verify, topics or webhooks found something wrong, or an amendment would change nothing; "
         "2 wrong usage or configuration; "
         "3 an input or a store cannot be used; 4 a store is in use or no broker answers, try again later."
     ),
@@ -130,6 +132,7 @@ app.command("init")(init_command)
 app.command("run")(run_command)
 app.command("label")(label_command)
 app.command("annotate")(annotate_command)
+app.command("label-studio")(label_studio_command)
 app.command("amend")(amend_command)
 app.command("erase")(erase_command)
 app.command("status")(status_command)
@@ -142,6 +145,7 @@ app.command("verify")(verify_command)
 app.command("oracle")(oracle_command)
 app.add_typer(people_app)
 app.add_typer(topics_app)
+app.add_typer(webhooks_app)
 
 
 def main() -> None:

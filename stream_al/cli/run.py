@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,6 +49,7 @@ def run_command(
     """
     from stream_al.cli.assemble import assembled
     from stream_al.cli.summary import summary
+    from stream_al.cli.webhooks import sending
     from stream_al.config import load_config
     from stream_al.errors import ConfigError
     from stream_al.runtime.worker import UNTIL, tune_collector
@@ -60,17 +62,25 @@ def run_command(
         raise ConfigError(f"--until {until}: must be one of {', '.join(UNTIL)}")
     stop = StopSignal()
     console = Console(stderr=True)
+
+    def tell(text: str) -> None:
+        console.print(f"note: {text}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+
     if settings.kafka is not None:
-        _report(_run_on_kafka(settings, str(config), until, stop, console, quiet=quiet), as_json=as_json)
+        _report(
+            _run_on_kafka(settings, str(config), until, stop, console, tell, quiet=quiet), as_json=as_json
+        )
         return
+    hooks = sending(settings, str(config), tell)
     with assembled(settings, str(config)) as pipeline:
         worker = pipeline.worker
         for notice in worker.notices:
-            console.print(f"note: {notice}", style="yellow")
+            tell(notice)
         if worker.progress.events and not quiet:
             console.print(f"going on after event {worker.progress.events:,}", style="dim")
         tune_collector()
-        with stop, Reporter(console, worker.progress, pipeline.learner.drift, quiet=quiet) as reporter:
+        reporting = Reporter(console, worker.progress, pipeline.learner.drift, quiet=quiet)
+        with stop, hooks, reporting as reporter:
             worker.run(until, stop, lambda progress: reporter.update(progress, len(pipeline.learner.desk)))
         found = summary(worker.progress, len(pipeline.learner.desk), settings.strategy.stop_at)
         found["digest"] = pipeline.learner.model.digest()
@@ -88,7 +98,14 @@ def _report(found: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _run_on_kafka(
-    settings: Config, name: str, until: str, stop: StopSignal, console: Console, *, quiet: bool
+    settings: Config,
+    name: str,
+    until: str,
+    stop: StopSignal,
+    console: Console,
+    tell: Callable[[str], None],
+    *,
+    quiet: bool,
 ) -> dict[str, Any]:
     """Run one worker of a group; return what it did itself."""
     from connectors.kafka.client import require_kafka
@@ -97,9 +114,6 @@ def _run_on_kafka(
 
     require_kafka()
     from connectors.kafka.worker import KafkaWorker
-
-    def tell(text: str) -> None:
-        console.print(f"note: {text}", style="yellow", highlight=False)
 
     with stop:
         worker = KafkaWorker(settings, name, tell)

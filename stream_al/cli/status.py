@@ -71,6 +71,7 @@ def _of_configuration(path: Path, digest: bool) -> tuple[dict[str, Any], str]:
 
 def _of_store(path: Path, digest: bool) -> tuple[dict[str, Any], str]:
     from connectors.sqlite import connect, pipeline_of, progress_of
+    from connectors.sqlite.outbox import standing
     from stream_al.cli.summary import summary
     from stream_al.ports import Progress
 
@@ -90,6 +91,7 @@ def _of_store(path: Path, digest: bool) -> tuple[dict[str, Any], str]:
         found["oldest_open_asked_events_ago"] = None if oldest is None else progress.events - oldest
         found["bytes"] = path.stat().st_size
         found["pipeline"] = pipeline
+        found["webhooks"] = standing(connection)
         if digest:
             found["digest"] = _digest(connection, path, pipeline)
     finally:

@@ -88,11 +88,27 @@ def show(found: dict[str, Any], console: Console) -> None:
         console.print(f"drift alarms since the start: {found['drift']['alarms']:,}{by}", highlight=False)
         for alarm in found["drift"]["recent"][-3:]:
             console.print(f"  {alarm['text']}", style="dim", highlight=False)
+    if found.get("webhooks") is not None:
+        _show_webhooks(found["webhooks"], console)
     for outcome, count in found["labels_by_outcome"].items():
         if outcome not in ("example", "waiting"):
             console.print(
                 f"  {count:,} × {outcome}: {OUTCOMES.get(outcome, 'see the dead letters')}", style="dim"
             )
+
+
+def _show_webhooks(found: dict[str, Any], console: Console) -> None:
+    failing = found["failing"]
+    told = f"webhooks: {found['waiting']:,} to be sent, {found['given_up']:,} given up"
+    if failing is not None:
+        told += (
+            f"; the first failed {failing['attempts']:,} times ({failing['error']}) and is tried again in "
+            f"{failing['seconds_to_next']:,.0f} s"
+        )
+    console.print(told, highlight=False, markup=False)
+    for message in found["last_given_up"]:
+        text = f"  given up: {message['id']} ({message['type']}), {message['attempts']:,} attempts: {message['error']}"
+        console.print(text, style="dim", highlight=False, markup=False)
 
 
 def _parts(counts: dict[str, int]) -> str:

@@ -8,14 +8,14 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import exp, sqrt
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from river import drift
-from river.base import BinaryDriftDetector, DriftDetector
 
 from stream_al.errors import SnapshotError
-from stream_al.snapshot import dump_estimator, globals_of, load_estimator
+
+if TYPE_CHECKING:  # River is 70 MB, which whoever only reads records does without
+    from river.base import BinaryDriftDetector, DriftDetector
 
 FEATURE: Final = "features."
 _WATCHED: Final = "error, surprise, confidence, features.NAME"
@@ -65,6 +65,8 @@ class DriftRules:
                 raise ValueError(f"watch: {what!r}: must be one of {_WATCHED}")
         if len({*self.watch}) < len(self.watch):
             raise ValueError("watch: names something twice")
+        from river.base import BinaryDriftDetector
+
         if isinstance(self.make(), BinaryDriftDetector) and self.watch != ("error",):
             raise ValueError(
                 f"detector = {self.detector!r}: is for the error only; use ADWIN, PageHinkley or KSWIN for the rest"
@@ -78,6 +80,9 @@ class DriftRules:
         ValueError
             When River has none of this name, or it does not take these arguments.
         """
+        from river import drift
+        from river.base import BinaryDriftDetector, DriftDetector
+
         kind = getattr(drift, self.detector, None) or getattr(drift.binary, self.detector, None)
         if not (isinstance(kind, type) and issubclass(kind, DriftDetector | BinaryDriftDetector)):
             raise ValueError(f"detector = {self.detector!r}: is no drift detector of river.drift; try ADWIN")
@@ -250,10 +255,14 @@ class _Watched:
         return True
 
     def dump(self) -> list[Any]:
+        from stream_al.snapshot import dump_estimator
+
         means = [self._count, self._mean, self.lately, self.before, self._seen, self._usual, self._squares]
         return [*means, b64encode(dump_estimator(self._detector)).decode()]
 
     def load(self, state: list[Any]) -> None:
+        from stream_al.snapshot import globals_of, load_estimator
+
         *means, detector = state
         self._count, self._mean, self.lately, self.before, self._seen, self._usual, self._squares = means
         self._detector = load_estimator(b64decode(detector), globals_of(self._detector))

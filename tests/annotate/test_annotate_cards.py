@@ -151,3 +151,9 @@ def test_what_is_usual_can_be_said_of_any_sample(sample, value):
 def test_a_name_that_is_different_every_time_is_not_unusual():
     usual = Usual([{"id": f"name {n}"} for n in range(100)])
     assert usual.marks({"id": "another"}) == {}
+
+
+def test_what_most_events_have_is_not_unusual_however_small_the_spread():
+    usual = Usual([{"x": 1 / 9 if n % 10 == 0 else 0.0} for n in range(100)])
+    assert usual.marks({"x": 1 / 9}) == {}
+    assert usual.marks({"x": 0.12})["x"].word == "high"

@@ -219,8 +219,13 @@ def test_snapshots_that_hold_what_was_amended_are_dropped(running: Running) -> N
 
 def test_amendments_are_no_answers_on_their_way(running: Running) -> None:
     call("amend", running.path, running.learned[0], "--label", "never seen", "--why", "misread")
+    call("erase", running.path, running.learned[1], "--why", "on request")
     annotations = Annotations(running.path, "anonymous")
-    assert annotations.count_on_their_way() == 0
+    assert annotations.classes() == ["in", "out"]
+    running.worker.run()
+    assert annotations.classes() == ["in", "out"]  # the model knows two; and an erasure is no class
+    (refused,) = running.store.connection.execute("SELECT count(*) FROM labels WHERE outcome = 'third-class'")
+    assert refused == (1,)
     annotations.close()
 
 

@@ -35,7 +35,7 @@ from stream_al import (
 from stream_al.config import load_config, stored_config
 from stream_al.ports import LabelledRow
 from stream_al.replay.rerun import reproduce
-from stream_al.strategies import State
+from stream_al.strategies import State, while_late
 
 ALL = DriftRules(watch=("error", "confidence", "features.0"))
 
@@ -270,7 +270,9 @@ def test_drift_comes_from_the_configuration_and_is_kept_with_the_store(tmp_path:
     kept = stored_config(json.loads(json.dumps(config.pipeline())), "x")
     for read in (config, kept):
         assert read.drift.rules() == DriftRules("ADWIN", {"delta": 0.01})
-        assert read.query_strategy() == Reserve(ColdStart(Budgeted(0.2 - 0.2 * 0.25)), earned=0.2 * 0.25)
+        own = 0.2 - 0.2 * 0.25
+        then = ColdStart(Budgeted(own), asks=while_late(50, own))
+        assert read.query_strategy() == Reserve(then, earned=0.2 * 0.25)
     detector = DriftRules("ADWIN", {"delta": 0.01}).make()
     assert isinstance(detector, ADWIN)
     path.write_text("")

@@ -26,6 +26,7 @@ from stream_al.checks import check_strategy
 from stream_al.codec import PredictionRow
 from stream_al.config import load_config
 from stream_al.ports import LabelledRow
+from stream_al.strategies import while_late
 
 BUDGETED = ConfidentEnough(ColdStart(Budgeted(0.2, explore=0.05), examples=20), accuracy=0.9)
 
@@ -153,4 +154,6 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
 def test_the_configuration_names_it(tmp_path: Path) -> None:
     path = tmp_path / "pipeline.toml"
     path.write_text("[strategy]\nstop_at = 0.9\nexplore = 0.02")
-    assert load_config(path).strategy.build() == ConfidentEnough(ColdStart(Budgeted(0.1, explore=0.02)), 0.9)
+    assert load_config(path).strategy.build() == ConfidentEnough(
+        ColdStart(Budgeted(0.1, explore=0.02), asks=while_late(50, 0.1)), 0.9
+    )

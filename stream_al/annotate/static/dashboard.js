@@ -31,7 +31,7 @@ function svg(tag, attributes) {
 }
 
 function hours(counts) {
-  const most = Math.max(1, ...counts), width = 100 / counts.length;
+  const most = Math.max(...counts), width = 100 / counts.length;
   const told = counts.map((count, at) => `${counts.length - 1 - at ? `${counts.length - 1 - at} h ago` : "this hour"}: ${count}`).join(", ");
   const chart = svg("svg", { viewBox: "0 0 100 26", preserveAspectRatio: "none", role: "img", "aria-label": `Answers an hour: ${told}` });
   counts.forEach((count, at) => {
@@ -39,7 +39,7 @@ function hours(counts) {
     chart.append(svg("rect", { x: at * width + width * 0.1, y: 25 - height, width: width * 0.8, height }));
   });
   const axis = make("p", "", { className: "axis quiet", ariaHidden: "true" });
-  axis.append(make("span", `${counts.length - 1} h ago`), make("span", `at most ${whole(most)} an hour`), make("span", "this hour"));
+  axis.append(make("span", `${counts.length - 1} h ago`), make("span", most ? `at most ${whole(most)} an hour` : "none yet"), make("span", "this hour"));
   $("hours").replaceChildren(chart, axis);
 }
 
