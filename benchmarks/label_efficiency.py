@@ -48,6 +48,8 @@ from stream_al.replay.contenders import default_cold_start, most_while_late
 Decide = Callable[[Scores, Mapping[str, float], float], bool]
 BUDGETS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
 VW_ACTIVE: Final = "VW --active"
+ABLE: Final = {"expected change": ("linear",), "committee": ("arf",)}
+"""Which learners a strategy is for, where not for all."""
 PEERS: Final = (
     "PeriodicSampling",
     "FixedUncertainty",
@@ -165,7 +167,9 @@ def plan(options: argparse.Namespace, found: Mapping[str, Stream]) -> Iterator[J
                     yield Job(stream, learner, "all", 1.0, seed, *late)
         for strategy in strategies:
             for learner in options.learners:
-                if (learner == VW) != (strategy == VW_ACTIVE):
+                if (learner == VW) != (strategy == VW_ACTIVE) or learner not in ABLE.get(
+                    strategy, (learner,)
+                ):
                     continue
                 for stream in options.streams or LEARNERS[learner].streams:
                     for budget in options.budgets if stream in found else ():

@@ -499,6 +499,11 @@ def test_selective_sampling_gives_every_event_a_chance_however_sure_the_model_is
     assert never < 250
 
 
+def test_parts_of_a_stream_divide_what_is_a_number_of_events() -> None:
+    parts = ColdStart(Apart(Balanced(0.1, burst=20), events=600), examples=40).divided(4)
+    assert parts == ColdStart(Apart(Balanced(0.1, burst=5), events=150), examples=40, asks=10)
+
+
 def test_balance_divides_the_odds_of_a_utility_by_how_often_its_class_was_asked_about() -> None:
     strategy = Balanced(1.0, explore=1.0)
     sides = {label: scores({"a": p, "b": 1.0 - p}, 1000, 2) for label, p in (("a", 0.8), ("b", 0.2))}

@@ -30,7 +30,8 @@ class Apart(QueryStrategy):
     machines", ICML.
 
     The features must be on one scale, so give the model a scaler; and there must be more than three or four, or
-    everything is near to something and little is asked. Which queries are open it does not know: set ``events`` to how many an answer usually takes.
+    everything is near to something and little is asked. Which queries are open it does not know: set ``events`` to how
+    many an answer usually takes.
 
     Cost: a sketch (10 µs with ten features) and a look through the last ones. Budget: that of ``then``.
 
