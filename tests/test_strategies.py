@@ -260,10 +260,10 @@ balanced = st.builds(
     st.sampled_from([1, 3, 20]),
 )
 bucketed = budgeted | variable | selective | balanced
-bucketed |= st.builds(Apart, bucketed, st.integers(1, 3000))
-strategies_with_budget = bucketed | st.builds(
+with_bucket = bucketed | st.builds(Apart, bucketed, st.integers(1, 3000))
+strategies_with_budget = with_bucket | st.builds(
     ColdStart,
-    bucketed,
+    with_bucket,
     st.integers(0, 60),
     st.sampled_from(["all", "random", "none"]),
     st.floats(0.0, 1.0),
