@@ -33,7 +33,7 @@ class Apart(QueryStrategy):
     everything is near to something and little is asked. Which queries are open it does not know: set ``events`` to how
     many an answer usually takes.
 
-    Cost: a sketch (10 µs with ten features) and a look through the last ones. Budget: that of ``then``.
+    Cost: a sketch (some 20 µs with ten features) and a look through the last ones. Budget: that of ``then``.
 
     Parameters
     ----------
