@@ -92,7 +92,7 @@ def expected_change(x: Mapping[Any, float], probabilities: Mapping[Any, float]) 
 
     Examples
     --------
-    >>> expected_change({"a": 3.0, "b": 4.0}, {False: 0.5, True: 0.5}) / 26**0.5
+    >>> round(expected_change({"a": 3.0, "b": 4.0}, {False: 0.5, True: 0.5}) / 26**0.5, 9)
     0.5
     """
     squares = sum(p * p for p in probabilities.values())
