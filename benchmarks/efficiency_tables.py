@@ -186,11 +186,12 @@ def against(gaps: Gaps, case: Case, ours: Sequence[str]) -> str:
 
 
 def each(gaps: Gaps, case: Case, ours: Sequence[str]) -> str:
-    """Return the gaps of the default, of random and of the best peer, stream by stream."""
-    names = gaps.streams(case)
+    """Return the gaps of the default, of random and of the best peer, stream by stream; without peers, of all of ours."""
+    names, measured = gaps.streams(case), gaps.of(case, 1)
+    shown = ("default", "random") if set(measured) - set(ours) else tuple(ours)
     rows = []
     for budget in gaps.of(case, 2):
-        for strategy in ("default", "random"):
+        for strategy in shown:
             found = [gaps.gaps.get((case, strategy, budget, name)) for name in names]
             if any(found):
                 cells = [f"{fmean(v.values()):+.1f}" if v else "" for v in found]

@@ -26,6 +26,8 @@ from stream_al.monitor import Accuracy, Calibration, ConfidentEnough, Drift, Dri
 from stream_al.records import Amendment, DeadLetter, Event, Example, Label, Prediction, Query
 from stream_al.strategies import (
     AnyOf,
+    Apart,
+    Balanced,
     Budgeted,
     ColdStart,
     Decision,
@@ -64,6 +66,8 @@ __all__ = [
     "ActiveLearner",
     "Amendment",
     "AnyOf",
+    "Apart",
+    "Balanced",
     "BrokerError",
     "Budgeted",
     "Calibration",

@@ -14,6 +14,7 @@ from stream_al.codec import EventRow, PredictionRow, QueryRow
 from stream_al.desk_rules import DeskRules
 from stream_al.draws import Draws
 from stream_al.errors import RecordError, SnapshotError
+from stream_al.insight import Insight
 from stream_al.labels import LabelDesk, QueryState, Settled
 from stream_al.model import Model
 from stream_al.monitor.accuracy import WINDOW, Accuracy
@@ -150,6 +151,7 @@ class ActiveLearner:
     ) -> None:
         self.model = model if isinstance(model, Model) else Model(model)
         self.strategy = strategy or default_strategy()
+        Insight(self.model.estimator, self._wants)  # which says what cannot be
         self.accuracy = None if window is None else Accuracy(window)
         """How accurate the answers are; see `stream_al.monitor`."""
         self.drift = None if drift is None else Drift(drift)
@@ -166,6 +168,15 @@ class ActiveLearner:
         self.labels = 0
         """Labels received so far."""
         self._draw = Draws(key)
+
+    @property
+    def strategy(self) -> QueryStrategy:
+        """When to ask."""
+        return self._strategy
+
+    @strategy.setter
+    def strategy(self, strategy: QueryStrategy) -> None:
+        self._strategy, self._wants = strategy, strategy.wants()
 
     @property
     def log(self) -> ExampleLog | None:
@@ -221,11 +232,12 @@ class ActiveLearner:
             wants more than its prediction written down.
         """
         scored: Iterable[Scores | RecordError]
+        wants = self._wants
         if until_asked:  # how far it goes will be seen
-            scored = (self.model.score_all([row.features])[0] for row in rows)
+            scored = (self.model.score_all([row.features], wants)[0] for row in rows)
             drawn: Iterable[float] = (self._draw(row.id) for row in rows)  # type: ignore[arg-type]
         else:
-            scored = self.model.score_all([row.features for row in rows])
+            scored = self.model.score_all([row.features for row in rows], wants)
             drawn = self._draw.all([row.id for row in rows])  # type: ignore[misc]  # a validated row has the text
         desk, decide = self.desk, self._decide_calibrated if self.calibrated else self.strategy.decide
         limits = self.strategy if isinstance(self.strategy, Limited) else None

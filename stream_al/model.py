@@ -6,7 +6,7 @@ import json
 import math
 import platform
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from stream_al.checkpoints import Checkpoints
 from stream_al.digest import deep_recursion, digest
 from stream_al.errors import ModelError, RecordError, SnapshotError
 from stream_al.estimators import check, steadied
+from stream_al.insight import Insight
 from stream_al.records import Amendment, ClassLabel, Example, Features, FeatureValue, LogRecord
 from stream_al.scorers import scorer_of
 from stream_al.snapshot import dump_estimator, globals_of, load_estimator
@@ -147,8 +148,20 @@ class Model:
             raise found
         return found
 
-    def score_all(self, events: Iterable[dict[str, FeatureValue]]) -> list[Scores | RecordError]:
-        """Return what `score` would return for each of these, or raise; the path of every event."""
+    def score_all(
+        self, events: Iterable[dict[str, FeatureValue]], wants: Collection[str] = ()
+    ) -> list[Scores | RecordError]:
+        """Return what `score` would return for each of these, or raise; the path of every event.
+
+        Parameters
+        ----------
+        events
+            The features of each.
+        wants
+            What the scores are to tell besides (`stream_al.insight`).
+        """
+        if wants:
+            return self._looked_into(list(events), wants)
         template, width, version = self._template, len(self._names), self.version
         predict = self._scorer.shortest
         if not self._classes:
@@ -182,6 +195,23 @@ class Model:
                 raise
             except BaseException as error:  # a panic in River's Rust is no Exception
                 found.append(_cannot_score(error))
+        return found
+
+    def _looked_into(
+        self, events: list[dict[str, FeatureValue]], wants: Collection[str]
+    ) -> list[Scores | RecordError]:
+        look = Insight(self._estimator, wants)
+        found = self.score_all(events)
+        counted = self.unknown_features
+        for place, (features, answer) in enumerate(zip(events, found, strict=True)):
+            if isinstance(answer, Scores) and answer.classes:
+                try:
+                    found[place] = look(self._canonical(features), answer)
+                except (KeyboardInterrupt, SystemExit):
+                    raise
+                except BaseException as error:  # as in scoring
+                    found[place] = _cannot_score(error)
+        self.unknown_features = counted
         return found
 
     def _canonical(self, features: Features) -> dict[str, FeatureValue]:

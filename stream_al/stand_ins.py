@@ -45,7 +45,7 @@ class KnownScores:
         self._scores = scores
         self._next = 0
 
-    def score_all(self, events: Sequence[object]) -> Sequence[Scores | RecordError]:
+    def score_all(self, events: Sequence[object], wants: object = ()) -> Sequence[Scores | RecordError]:
         """Return the next scores, one an event."""
         found = self._scores[self._next : self._next + len(events)]
         self._next += len(events)

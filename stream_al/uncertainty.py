@@ -14,6 +14,12 @@ import msgspec
 
 from stream_al.records import ClassLabel
 
+CHANGE: Final = "expected-change"
+COMMITTEE: Final = "committee"
+SKETCH: Final = "sketch"
+"""What a strategy may want of the model besides its answer (`stream_al.insight`)."""
+SKETCH_BITS: Final = 24
+
 
 class Scores(msgspec.Struct, frozen=True, gc=False):
     """A model's answer to one event.
@@ -28,6 +34,20 @@ class Scores(msgspec.Struct, frozen=True, gc=False):
     margin: float
     version: int
     classes: int
+    worth: float | None = None
+    """What the model itself thinks a label is worth, from 0 to 1; where the strategy wants it (`stream_al.insight`)."""
+    sketch: int | None = None
+    """A few bits that near events have in common; where the strategy wants it."""
+
+    def as_if_sure(self) -> Scores:
+        """Return the same answer, but without doubt."""
+        return msgspec.structs.replace(
+            self,
+            probabilities={self.label: 1.0},
+            confidence=1.0,
+            margin=1.0,
+            worth=None if self.worth is None else 0.0,
+        )
 
 
 def scores(probabilities: Mapping[Any, float], version: int = 0, classes: int | None = None) -> Scores:
@@ -112,3 +132,12 @@ UTILITIES: Final[Mapping[str, Callable[[Scores], float]]] = {
     "entropy": lambda answer: entropy(answer.probabilities),
 }
 """By name, how much a label would be worth: 1 − confidence, 1 − margin, entropy."""
+
+
+def _told(answer: Scores) -> float:
+    """Return what the model told; where it was not asked, nothing is known."""
+    return 1.0 if answer.worth is None else answer.worth
+
+
+FROM_MODEL: Final[Mapping[str, Callable[[Scores], float]]] = {CHANGE: _told, COMMITTEE: _told}
+"""By name, the utilities that probabilities do not tell: the model computes them for strategies that want them."""

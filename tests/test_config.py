@@ -14,6 +14,8 @@ from river import compose, forest, linear_model, multiclass
 
 from stream_al import (
     AnyOf,
+    Apart,
+    Balanced,
     Budgeted,
     ColdStart,
     ConfigError,
@@ -52,7 +54,7 @@ def config_of(tmp_path: Path, text: str) -> Config:
         ("[sourc]\n", "[sourc]: no such key; there are model, strategy, limits, drift, "),
         (
             "[strategy]\nthreshold = 0.2",
-            "threshold: means nothing to 'budgeted', which takes budget, burst, ",
+            "threshold: means nothing to 'budgeted', which takes apart, budget, burst, ",
         ),
         ("[strategy]\nname = 'any-of'", "any-of: give one or more of confidence, margin, entropy"),
         ("[strategy]\nexplore = 0.5", "explore: 0.5 is more than the budget, 0.1"),
@@ -60,7 +62,7 @@ def config_of(tmp_path: Path, text: str) -> Config:
         ("[strategy]\nstop_at = 1.0", "[strategy] stop_at = 1.0: Input should be less than 1"),
         (
             "[strategy]\ncalibrated = true",
-            "calibrated: means nothing to 'budgeted', which takes budget, burst, ",
+            "calibrated: means nothing to 'budgeted', which takes apart, budget, burst, ",
         ),
         ("[labels]\nsource = 'file'", 'path: belongs to source = "file", and is needed there'),
         ("[labels]\nquorum = 7", "max_answers: 5 is less than the quorum, 7"),
@@ -126,6 +128,9 @@ def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.
             VariableUncertainty(0.2, 0.1, 1.0, 0.03, 2),
         ),
         ("name = 'selective'\nbudget = 0.3\nexplore = 0.01\nburst = 7", Selective(0.3, 0.01, 7)),
+        ("name = 'balanced'\nbudget = 0.3\nexplore = 0.01\nburst = 7", Balanced(0.3, 0.01, 7)),
+        ("utility = 'committee'", Budgeted(utility="committee")),
+        ("utility = 'expected-change'\napart = 9", Apart(Budgeted(utility="expected-change"), 9)),
         ("name = 'random'\nbudget = 0.3", Random(0.3)),
         ("name = 'margin'\nthreshold = 0.3\nexplore = 0.01", Margin(0.3, 0.01)),
         ("name = 'least-confidence'", LeastConfidence()),
@@ -135,7 +140,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.
 )
 def test_a_strategy_is_built_as_it_says(tmp_path: Path, text: str, expected: object) -> None:
     config = config_of(tmp_path, f"[strategy]\n{text}\n[strategy.cold_start]\nexamples = 9")
-    asks = while_late(9, expected.budget) if isinstance(expected, Bucketed) else None
+    asks = while_late(9, expected.rate()) if isinstance(expected, Bucketed | Apart) else None
     assert config.strategy.build() == ColdStart(expected, examples=9, asks=asks)  # type: ignore[arg-type]
     kept = stored_config(config.pipeline(), "x")
     assert kept.strategy.build() == config.strategy.build()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import random
 import re
 from dataclasses import dataclass
 from math import exp, isfinite, log, nan
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -18,13 +21,17 @@ from stream_al.draws import Draws
 from stream_al.learner import default_strategy
 from stream_al.strategies import (
     AnyOf,
+    Apart,
+    Balanced,
     Budgeted,
     ColdStart,
     Decision,
     Entropy,
     LeastConfidence,
+    Limited,
     Margin,
     QueryStrategy,
+    Quota,
     Random,
     Reserve,
     Selective,
@@ -68,6 +75,16 @@ ALL = [
     Selective(1.0),
     Selective(0.0),
     ColdStart(Selective(0.05), examples=10),
+    Apart(Budgeted()),
+    ColdStart(Apart(Balanced(0.2), events=9), examples=10),
+    Apart(Margin(0.3, explore=0.05), events=1),
+    Budgeted(0.1, "committee"),
+    Budgeted(0.1, "expected-change"),
+    Balanced(),
+    Balanced(0.3, explore=0.0, burst=1),
+    Balanced(1.0),
+    Balanced(0.0),
+    Reserve(ColdStart(Balanced(0.2), examples=10)),
     default_strategy(),
 ]
 
@@ -236,10 +253,17 @@ selective = st.builds(
     st.sampled_from([0.0, 0.1, 1.0]),
     st.sampled_from([1, 3, 20]),
 )
-bucketed = budgeted | variable | selective
-strategies_with_budget = bucketed | st.builds(
+balanced = st.builds(
+    lambda budget, share, burst: Balanced(budget, budget * share, burst),
+    st.sampled_from([0.0, 0.01, 0.1, 1.0]),
+    st.sampled_from([0.0, 0.1, 1.0]),
+    st.sampled_from([1, 3, 20]),
+)
+bucketed = budgeted | variable | selective | balanced
+with_bucket = bucketed | st.builds(Apart, bucketed, st.integers(1, 3000))
+strategies_with_budget = with_bucket | st.builds(
     ColdStart,
-    bucketed,
+    with_bucket,
     st.integers(0, 60),
     st.sampled_from(["all", "random", "none"]),
     st.floats(0.0, 1.0),
@@ -349,7 +373,7 @@ def drifting(rng: random.Random, step: list[int] = [0]) -> Scores:  # noqa: B006
 
 @pytest.mark.parametrize("budget", [0.01, 0.05, 0.1, 0.2, 0.3])
 @pytest.mark.parametrize("stream", [beta, few_leaves, three_classes, drifting], ids=lambda f: f.__name__)
-@pytest.mark.parametrize("kind", [Budgeted, VariableUncertainty, Selective])
+@pytest.mark.parametrize("kind", [Budgeted, VariableUncertainty, Selective, Balanced])
 def test_a_long_ordinary_stream_is_asked_for_its_budget(budget: float, stream: Any, kind: Any) -> None:
     rng = random.Random(11)
     strategy, draw = kind(budget), Draws(f"long {budget}")
@@ -475,6 +499,90 @@ def test_selective_sampling_gives_every_event_a_chance_however_sure_the_model_is
     assert never < 250
 
 
+def test_parts_of_a_stream_divide_what_is_a_number_of_events() -> None:
+    parts = ColdStart(Apart(Balanced(0.1, burst=20), events=600), examples=40).divided(4)
+    assert parts == ColdStart(Apart(Balanced(0.1, burst=5), events=150), examples=40, asks=10)
+
+
+def test_balance_divides_the_odds_of_a_utility_by_how_often_its_class_was_asked_about() -> None:
+    strategy = Balanced(1.0, explore=1.0)
+    sides = {label: scores({"a": p, "b": 1.0 - p}, 1000, 2) for label, p in (("a", 0.8), ("b", 0.2))}
+    state, asked = strategy.start(), 0
+    for number in range(60):
+        decision, state = strategy.decide(sides["b" if number % 4 == 0 else "a"], state, 0.0)
+        asked += decision.ask
+    assert asked == 60
+    for label, count in (("a", 45), ("b", 15)):
+        odds = (0.4 / 0.6) / (2 * (count + 1) / 62)
+        assert strategy.decide(sides[label], state, 0.0)[0].utility == pytest.approx(odds / (1.0 + odds))
+
+
+def test_balance_asks_more_about_a_rare_class_than_budgeted_does() -> None:
+    def asked(strategy: QueryStrategy) -> tuple[int, int]:
+        rng, draw, state, found = random.Random(3), Draws("rare"), strategy.start(), {True: 0, False: 0}
+        for number in range(20_000):
+            rare, first = rng.random() < 0.02, 0.5 + rng.random() / 2
+            answer = scores({"a": 1.0 - first, "b": first} if rare else {"a": first, "b": 1.0 - first}, 1000)
+            decision, state = strategy.decide(answer, state, draw(str(number)))
+            found[rare] += decision.ask
+        return found[True], found[True] + found[False]
+
+    (rare, of), (usual, among) = asked(Balanced(0.1)), asked(Budgeted(0.1))
+    assert rare > 2 * usual
+    assert of == pytest.approx(among, rel=0.02)
+
+
+def test_the_state_of_a_balanced_strategy_within_every_limit_stays_small() -> None:
+    strategy: QueryStrategy = Reserve(ColdStart(Balanced(1.0), examples=1))
+    strategy = Limited(strategy, labels_per_day=1e6, labels_total=1e6, quotas=(Quota("predicted", 1.0),))
+    state = strategy.start()
+    for number in range(200):
+        answer = scores({str(label): float(label == number % 40) for label in range(40)}, 1000)
+        _, state = strategy.decide(answer, state, 0.0)
+    assert len(json.dumps(state)) < 1024
+
+
+def sketched(utility: float, sketch: int) -> Scores:
+    return msgspec.structs.replace(answer_of(utility), sketch=sketch)
+
+
+def test_what_is_near_to_the_last_queries_is_asked_about_by_exploration_alone() -> None:
+    strategy = Apart(Margin(0.5, explore=0.1), events=96)
+    state = strategy.start()
+    for place, asked in ((0, True), (0, False), (1, False), (7, True), (5, False), (255, True), (0, False)):
+        decision, state = strategy.decide(sketched(0.9, place), state, 0.5)
+        assert (decision.ask, decision.propensity) == (asked, 1.0 if asked else 0.1)
+        assert decision.utility == pytest.approx(0.9)
+    assert [it for it in state[1:] if it] == [1, 8, 256]
+
+
+def test_a_query_is_remembered_for_so_many_events_and_no_longer() -> None:
+    strategy = Apart(Margin(0.5), events=96)
+    state, asked = strategy.start(), []
+    for number in range(300):
+        decision, state = strategy.decide(sketched(0.9, 5), state, 0.5)
+        asked += [number] * decision.ask
+    gaps = [later - one for one, later in itertools.pairwise(asked)]
+    assert len(gaps) == 3
+    assert all(93 <= gap <= 96 for gap in gaps), "in steps of 96/32 events"
+
+
+def test_what_is_not_asked_again_leaves_its_budget_to_others() -> None:
+    def asked(strategy: QueryStrategy) -> tuple[int, int]:
+        rng, draw, state, found = random.Random(4), Draws("apart"), strategy.start(), [0, 0]
+        for number in range(10_000):
+            alike = rng.random() < 0.5
+            answer = sketched(0.9 if alike else rng.random() * 0.8, 0 if alike else rng.getrandbits(24))
+            decision, state = strategy.decide(answer, state, draw(str(number)))
+            found[alike] += decision.ask
+        return found[0], found[1]
+
+    (other, alike), (before, usual) = asked(Apart(Budgeted(0.1))), asked(Budgeted(0.1))
+    assert alike < usual / 2
+    assert other > 2 * before
+    assert other + alike == pytest.approx(usual + before, rel=0.02)
+
+
 # ── cold start ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -557,6 +665,9 @@ def test_any_of_asks_when_one_member_asks_and_reports_its_propensity() -> None:
         (lambda: VariableUncertainty(step=0.0), "step = 0.0"),
         (lambda: VariableUncertainty(spread=nan), "spread = nan"),
         (lambda: VariableUncertainty(0.1, explore=0.2), "explore = 0.2"),
+        (lambda: Apart(events=0), "events = 0"),
+        (lambda: Balanced(2.0), "budget = 2.0"),
+        (lambda: Balanced(0.1, explore=0.2), "explore = 0.2"),
         (lambda: Selective(2.0), "budget = 2.0"),
         (lambda: Selective(burst=0), "burst = 0"),
         (lambda: Margin(nan), "threshold = nan"),

@@ -129,7 +129,8 @@ class _Verification:
         log = ListedLog(read_logged(record) for record in examples)
         for version in range(len(examples) + 1):
             wanted = by_version.pop(version, [])
-            found = self._model.score_all([self._rows[where].features for where in wanted])
+            features = [self._rows[where].features for where in wanted]
+            found = self._model.score_all(features, self._strategy.wants())
             scored.update(zip(wanted, found, strict=True))
             if version < len(examples):
                 self._model.fold(log[version], log)

@@ -11,6 +11,8 @@ from stream_al.config.base import Section, defaults, duration
 from stream_al.monitor import ConfidentEnough, DriftRules
 from stream_al.strategies import (
     AnyOf,
+    Apart,
+    Balanced,
     Budgeted,
     ColdStart,
     Entropy,
@@ -41,10 +43,18 @@ class StrategyConfig(Section):
     """``[strategy]``: when to ask."""
 
     name: Literal[
-        "budgeted", "variable", "selective", "least-confidence", "margin", "entropy", "any-of", "random"
+        "budgeted",
+        "variable",
+        "selective",
+        "balanced",
+        "least-confidence",
+        "margin",
+        "entropy",
+        "any-of",
+        "random",
     ] = "budgeted"
     budget: float = Field(0.1, ge=0.0, le=1.0)
-    utility: Literal["least-confidence", "margin", "entropy"] = "margin"
+    utility: Literal["least-confidence", "margin", "entropy", "expected-change", "committee"] = "margin"
     threshold: float | None = Field(None, ge=0.0, le=1.0)
     confidence: float | None = Field(None, ge=0.0, le=1.0)
     margin: float | None = Field(None, ge=0.0, le=1.0)
@@ -53,6 +63,7 @@ class StrategyConfig(Section):
     burst: int = Field(20, ge=1)
     step: float = Field(0.01, gt=0.0, lt=1.0)
     spread: float = Field(0.0, ge=0.0, le=10.0)
+    apart: int = Field(0, ge=0)
     stop_at: float | None = Field(None, gt=0.0, lt=1.0)
     calibrated: bool = False
     cold_start: ColdStartConfig = ColdStartConfig()
@@ -76,14 +87,15 @@ class StrategyConfig(Section):
 
     @property
     def _bucketed(self) -> bool:
-        return self.name in ("budgeted", "variable", "selective")
+        return self.name in ("budgeted", "variable", "selective", "balanced")
 
     def used(self) -> set[str]:
         """Return the keys that mean something to this strategy, besides its name and the cold start."""
         return {
-            "budgeted": {"budget", "utility", "explore", "burst", "stop_at"},
-            "variable": {"budget", "step", "spread", "explore", "burst", "stop_at"},
-            "selective": {"budget", "explore", "burst", "stop_at"},
+            "budgeted": {"budget", "utility", "explore", "burst", "apart", "stop_at"},
+            "variable": {"budget", "step", "spread", "explore", "burst", "apart", "stop_at"},
+            "selective": {"budget", "explore", "burst", "apart", "stop_at"},
+            "balanced": {"budget", "explore", "burst", "apart", "stop_at"},
             "random": {"budget"},
             "any-of": {"confidence", "margin", "entropy", "explore", "stop_at", "calibrated"},
         }.get(self.name, {"threshold", "explore", "stop_at", "calibrated"})
@@ -94,7 +106,8 @@ class StrategyConfig(Section):
         asks = cold.asks
         if asks is None and self._bucketed:
             asks = while_late(cold.examples, self.budget)
-        strategy = ColdStart(self._inner(), cold.examples, cold.rule, cold.share, asks)
+        inner = Apart(self._inner(), self.apart) if self.apart else self._inner()
+        strategy = ColdStart(inner, cold.examples, cold.rule, cold.share, asks)
         return strategy if self.stop_at is None else ConfidentEnough(strategy, self.stop_at)
 
     def _inner(self) -> QueryStrategy:
@@ -105,6 +118,8 @@ class StrategyConfig(Section):
             return VariableUncertainty(self.budget, self.step, self.spread, self.explore, self.burst)
         if self.name == "selective":
             return Selective(self.budget, self.explore, self.burst)
+        if self.name == "balanced":
+            return Balanced(self.budget, self.explore, self.burst)
         if self.name == "random":
             return Random(self.budget)
         if self.name == "any-of":

@@ -58,8 +58,7 @@ class ConfidentEnough(QueryStrategy):
         told, after = self.then.decide(scores, inner, draw)
         if not closed or scores.label is None:
             return told, (closed, *after)
-        sure = msgspec.structs.replace(scores, probabilities={scores.label: 1.0}, confidence=1.0, margin=1.0)
-        decision, after = self.then.decide(sure, inner, draw)
+        decision, after = self.then.decide(scores.as_if_sure(), inner, draw)
         # What a label would be worth is recorded as it is.
         decision = msgspec.structs.replace(decision, utility=told.utility, threshold=told.threshold)
         return decision, (closed, *after)

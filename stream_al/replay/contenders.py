@@ -10,6 +10,8 @@ from typing import Final
 from stream_al.draws import Draws
 from stream_al.errors import ConfigError
 from stream_al.strategies import (
+    Apart,
+    Balanced,
     Budgeted,
     ColdStart,
     Entropy,
@@ -21,7 +23,7 @@ from stream_al.strategies import (
     VariableUncertainty,
     while_late,
 )
-from stream_al.uncertainty import UTILITIES
+from stream_al.uncertainty import FROM_MODEL, UTILITIES
 
 RANDOM: Final = "random"
 ALL: Final = "all"
@@ -36,12 +38,14 @@ def _by(utility: str) -> Callable[[float, float | None], QueryStrategy]:
 
 
 _WITHIN: Final[Mapping[str, tuple[str, Callable[[float, float | None], QueryStrategy]]]] = {
-    **{name: (name.replace("-", " "), _by(name)) for name in UTILITIES},
+    **{name: (name.replace("-", " "), _by(name)) for name in (*UTILITIES, *FROM_MODEL)},
     "variable": (
         "variable uncertainty",
         lambda budget, explore: VariableUncertainty(budget, explore=explore),
     ),
     "selective": ("selective sampling", Selective),
+    "apart": ("margin, no near-duplicates", lambda budget, explore: Apart(Budgeted(budget, explore=explore))),
+    "balanced": ("margin, evenly across the classes", Balanced),
 }
 """By name, what asks within a budget: how to say it, and what makes it of budget and exploration."""
 _ALLOWED: Final = (

@@ -19,7 +19,7 @@ import numpy as np
 
 from stream_al.codec import PredictionRow
 from stream_al.desk_rules import DeskRules
-from stream_al.errors import SourceError
+from stream_al.errors import ConfigError, SourceError
 from stream_al.labels import LabelDesk
 from stream_al.recording import Recording
 from stream_al.records import ClassLabel
@@ -129,6 +129,11 @@ class Evidence:
         exact = (
             (0, 0) if rerun is None else (len(rerun.predictions), sum(r.queried for r in rerun.predictions))
         )
+        if wants := ", ".join(sorted(strategy.wants())):
+            raise ConfigError(
+                f"--strategy {contender.name}: the record tells what the model answered, not its {wants}; "
+                "compare it by stream-al replay"
+            )
         decided = _decisions(self.recording, strategy)
         chance = np.array([row.propensity for row in decided])
         wrong = self._wrong(self.recording.predictions)

@@ -18,7 +18,8 @@ from stream_al.replay.outcome import UNKNOWN, Outcome
 from stream_al.replay.people import Crowd
 from stream_al.replay.plan import Cell, Entry, Plan
 from stream_al.replay.stream import LabelledStream
-from stream_al.uncertainty import UTILITIES
+from stream_al.strategies import Apart
+from stream_al.uncertainty import FROM_MODEL, UTILITIES
 
 TAIL = 0.3
 """The share of the stream that is held out, at its end."""
@@ -225,8 +226,14 @@ def strategy_config(entry: Entry) -> StrategyConfig:
         )
     found: dict[str, object] = {"cold_start": cold_start}
     if entry.budget is not None:
-        by_utility = {"name": "budgeted", "utility": entry.strategy}
-        found |= by_utility if entry.strategy in UTILITIES else {"name": entry.strategy}
+        if entry.strategy in {**UTILITIES, **FROM_MODEL}:
+            found |= {"name": "budgeted", "utility": entry.strategy}
+        else:
+            found |= (
+                {"name": "budgeted", "apart": Apart().events}
+                if entry.strategy == "apart"
+                else {"name": entry.strategy}
+            )
         found["budget"] = entry.budget
     else:
         measure, threshold = re.split("[<>]", entry.strategy)
@@ -241,7 +248,7 @@ def to_toml(entry: Entry) -> str:
     """Return the sections of a configuration to paste: the strategy, and the model if one was named."""
     config = strategy_config(entry)
     lines = ["[strategy]"]
-    for name in ("name", "utility", "budget", "threshold", "explore"):
+    for name in ("name", "utility", "budget", "threshold", "apart", "explore"):
         if name in config.model_fields_set:
             value = getattr(config, name)
             lines.append(f'{name} = "{value}"' if isinstance(value, str) else f"{name} = {value!r}")

@@ -1,5 +1,7 @@
 """Query strategies: from a model's answer to the decision whether to ask."""
 
+from stream_al.strategies.apart import Apart
+from stream_al.strategies.balanced import Balanced
 from stream_al.strategies.base import Decision, QueryStrategy, State
 from stream_al.strategies.budgeted import Budgeted
 from stream_al.strategies.cold_start import ColdStart, while_late
@@ -13,6 +15,8 @@ from stream_al.strategies.variable import VariableUncertainty
 
 __all__ = [
     "AnyOf",
+    "Apart",
+    "Balanced",
     "Budgeted",
     "ColdStart",
     "Decision",

@@ -60,6 +60,11 @@ class QueryStrategy(ABC):
             not carry the decision out drops the state as well.
         """
 
+    def wants(self) -> frozenset[str]:
+        """Return what it needs of the model besides its answer (`stream_al.insight`): by default, what ``then`` does."""
+        then = getattr(self, "then", None)
+        return then.wants() if isinstance(then, QueryStrategy) else frozenset()
+
     def charge(self, state: State) -> State:
         """Return the state after a query that somebody else put on this strategy's account."""
         return state

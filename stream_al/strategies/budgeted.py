@@ -7,12 +7,14 @@ from math import exp
 
 from stream_al.strategies.base import Decision, State
 from stream_al.strategies.bucket import Bucketed
-from stream_al.uncertainty import UTILITIES, Scores
+from stream_al.uncertainty import FROM_MODEL, UTILITIES, Scores
 
 _STEP = 0.5
 """How far, in log-odds, one event moves the threshold. 0.3 to 1 did best on three data sets."""
 _FURTHEST = 12.0
 """The log-odds stay within ±12, utilities from 6e-6 to 1 − 6e-6, so that no plateau takes long to leave."""
+
+_UTILITIES = {**UTILITIES, **FROM_MODEL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class Budgeted(Bucketed):
     budget
         The share of events that may be asked.
     utility
-        ``"least-confidence"``, ``"margin"`` or ``"entropy"``.
+        ``"least-confidence"``, ``"margin"`` or ``"entropy"``; or what only the model can tell (`stream_al.insight`):
+        ``"expected-change"`` of a linear model, or the disagreement of a ``"committee"``, for an ensemble.
     explore
         The share of events asked at random; a tenth of the budget unless told. Must be below the budget.
     burst
@@ -51,8 +54,12 @@ class Budgeted(Bucketed):
 
     def __post_init__(self) -> None:
         Bucketed.__post_init__(self)
-        if self.utility not in UTILITIES:
-            raise ValueError(f"utility = {self.utility!r}: must be one of {', '.join(UTILITIES)}")
+        if self.utility not in _UTILITIES:
+            raise ValueError(f"utility = {self.utility!r}: must be one of {', '.join(_UTILITIES)}")
+
+    def wants(self) -> frozenset[str]:
+        """Return the utility, where only the model can tell it."""
+        return frozenset({self.utility} & FROM_MODEL.keys())
 
     def start(self) -> State:
         """Return (threshold in log-odds, tokens, debt)."""
@@ -76,7 +83,7 @@ class Budgeted(Bucketed):
             propensity = budget if tokens >= 1.0 else 0.0
             reason = "cold-start"
         else:
-            utility = 1.0 - scores.margin if self.utility == "margin" else UTILITIES[self.utility](scores)
+            utility = 1.0 - scores.margin if self.utility == "margin" else _UTILITIES[self.utility](scores)
             if utility != utility:
                 utility = 1.0  # NaN: nothing is known, which is worth asking about
             worth = utility > threshold

@@ -144,3 +144,27 @@ def test_limits_move_with_the_partitions_and_hold_whoever_works(
     found = pipeline.check()
     assert found["predictions"] == 2400
     assert found["examples"] == len(oracle.asked) == 90, "a third for each partition, whole labels"
+
+
+@pytest.mark.slow
+def test_what_only_the_model_can_tell_is_the_same_whoever_works(
+    kafka: str, topics: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREAM_AL_STRATEGY__UTILITY", "expected-change")
+    monkeypatch.setenv("STREAM_AL_STRATEGY__APART", "90")
+    pipeline = Pipeline(kafka, topics, tmp_path, partitions=3, budget=0.2, batch=50)
+    assert pipeline.config.strategy.apart == 90
+    with running(pipeline, 7) as oracle:
+        progress = Progress(pipeline)
+        for number in range(3):
+            pipeline.start(f"w{number}", static=False)
+            pipeline.feed(rows(1800, 8)[number * 600 : (number + 1) * 600])
+            until(lambda number=number: progress() >= 600 * number + 200, "the workers get on")
+            if number:
+                pipeline.kill(f"w{number - 1}")
+        until(lambda: progress() >= 1800, "all events are answered")
+        progress.close()
+        pipeline.finish(2)
+    found = pipeline.check()
+    assert found["predictions"] == 1800
+    assert found["examples"] == len(oracle.asked) > 100

@@ -11,6 +11,8 @@ from stream_al.replay.contenders import (
     parse_strategy,
 )
 from stream_al.strategies import (
+    Apart,
+    Balanced,
     Budgeted,
     ColdStart,
     Entropy,
@@ -35,6 +37,10 @@ def test_other_rules_within_a_budget_have_names_too():
     for name, inner in (
         ("variable", VariableUncertainty(0.2, explore=0.05)),
         ("selective", Selective(0.2, 0.05)),
+        ("balanced", Balanced(0.2, 0.05)),
+        ("apart", Apart(Budgeted(0.2, explore=0.05))),
+        ("committee", Budgeted(0.2, "committee", 0.05)),
+        ("expected-change", Budgeted(0.2, "expected-change", 0.05)),
     ):
         found = parse_strategy(name, budget=0.2, explore=0.05, cold_start=7)
         assert found.strategy == ColdStart(inner, 7, asks=while_late(7, 0.2))
