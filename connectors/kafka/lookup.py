@@ -27,6 +27,7 @@ class Topics:
     event_partitions: int
     prediction_partitions: int
     query_partitions: int
+    dead_letter_partitions: int = 1
     outputs: str = "all"
     """Of which events the predictions are published: all, queried, none."""
     max_record_bytes: int = 1_000_000
@@ -68,6 +69,7 @@ def look_up(config: Config, name: str) -> tuple[Topics, str]:
         event_partitions=counts["events"],
         prediction_partitions=counts["predictions"],
         query_partitions=counts["queries"],
+        dead_letter_partitions=counts["dead_letters"],
         outputs=kafka.predictions,
         max_record_bytes=config.events.max_record_bytes,
         fingerprint=fingerprint.hexdigest(),

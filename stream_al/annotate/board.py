@@ -86,6 +86,8 @@ class Reply:
     open: int = 0
     undoable: int = 0
     """Answers that the model does not get before others have followed, or the annotator rests."""
+    undelivered: int = 0
+    """Answers of this annotator that are kept here, as where they belong cannot be reached."""
     empty: Standing | None = None
     """Given when there is no card for this annotator."""
 

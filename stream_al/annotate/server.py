@@ -142,6 +142,7 @@ class Page:
             "gone": reply.gone,
             "open": reply.open,
             "undoable": reply.undoable,
+            "undelivered": reply.undelivered,
             "empty": why_empty(reply.empty) if reply.empty else None,
             "classes": buttons(classes.known),
             "closed": classes.closed,
