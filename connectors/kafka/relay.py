@@ -103,7 +103,7 @@ class TopicRelay:
         """End; what has not gone out does when the next one starts."""
         self._stopped.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(_LONGEST)  # longer it takes only to notice that there is no broker
 
     # ── its thread ───────────────────────────────────────────────────────────────────────────────
 

@@ -34,15 +34,17 @@ _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS positions (part TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS labels_position ON labels (position);
 """
+# The topics of a log are read side by side: an example may be seen before its query, and who answered must stay known.
 _ASKED: Final = """
 INSERT INTO queries VALUES (:event_id, 'open', :utility, :at, :query, '[]', '[]', NULL, NULL, NULL)
 ON CONFLICT (event_id) DO UPDATE SET status = 'open', utility = :utility, asked = :at, query = :query, abstained = '[]',
     votes = CASE WHEN example IS NULL THEN '[]' ELSE votes END, closed = NULL
 WHERE status <> 'open'
-"""  # asked again while it is open: the first stands; asked again and learned already: who answered is still worth knowing
+"""  # asked again while it is open: the first stands
 _WRITTEN_ANEW: Final = """
 INSERT INTO queries VALUES (:event_id, 'open', :utility, 0, :query, :votes, :abstained, NULL, NULL, NULL)
-ON CONFLICT (event_id) DO UPDATE SET status = 'open', votes = :votes, abstained = :abstained, closed = NULL
+ON CONFLICT (event_id) DO UPDATE SET status = 'open', abstained = :abstained, closed = NULL,
+    votes = CASE WHEN example IS NULL THEN :votes ELSE votes END
 """
 _CLOSED: Final = """
 INSERT INTO queries VALUES (:event_id, :status, 0.0, 0, '{}', '[]', '[]', NULL, NULL, :at)
