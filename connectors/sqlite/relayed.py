@@ -270,10 +270,10 @@ class RelayedStore:
     def note_away(self, away: bool) -> None:
         """Note whether labels are waiting for the log to be there again."""
         with explained(self.path):
-            if away:
-                self._connection.execute("INSERT OR IGNORE INTO meta VALUES ('away', '', 0)")
-            else:
-                self._connection.execute("DELETE FROM meta WHERE name = 'away'")
+            said = "yes" if away else "no"
+            self._connection.execute(
+                "INSERT OR REPLACE INTO meta VALUES ('away', ?, ?)", (said, checksum(said))
+            )
 
     def close(self) -> None:
         """Close the file, and let another process have it."""

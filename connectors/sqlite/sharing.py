@@ -112,16 +112,17 @@ def refresh(connection: sqlite3.Connection) -> None:
     )
 
 
-def undelivered(connection: sqlite3.Connection, annotator: str) -> int:
-    """Return how many labels of an annotator wait here because where they are passed on to cannot be reached."""
-    if connection.execute("SELECT 1 FROM meta WHERE name = 'away'").fetchone() is None:
-        return 0
+def undelivered(connection: sqlite3.Connection, annotator: str) -> tuple[int, bool]:
+    """Return how many labels of an annotator are to be passed on and have not arrived; and whether that takes long."""
+    away = connection.execute("SELECT value FROM meta WHERE name = 'away'").fetchone()
+    if away is None:  # a store of a worker
+        return 0, False
     (count,) = connection.execute(
         "SELECT count(*) FROM temp.on_their_way AS w WHERE w.annotator = ? "
         "AND w.number NOT IN (SELECT number FROM underway WHERE place IS NOT NULL)",
         (annotator,),
     ).fetchone()
-    return int(count)
+    return int(count), away[0] == "yes"
 
 
 def _read(record: bytes) -> Label | None:

@@ -87,7 +87,9 @@ class Reply:
     undoable: int = 0
     """Answers that the model does not get before others have followed, or the annotator rests."""
     undelivered: int = 0
-    """Answers of this annotator that are kept here, as where they belong cannot be reached."""
+    """Answers of this annotator that were sent and are not yet where they belong."""
+    away: bool = False
+    """Whether that is so because it cannot be reached."""
     empty: Standing | None = None
     """Given when there is no card for this annotator."""
 

@@ -143,6 +143,7 @@ class Page:
             "open": reply.open,
             "undoable": reply.undoable,
             "undelivered": reply.undelivered,
+            "away": reply.away,
             "empty": why_empty(reply.empty) if reply.empty else None,
             "classes": buttons(classes.known),
             "closed": classes.closed,

@@ -270,17 +270,22 @@ def test_only_who_waits_for_the_log_is_told_that_answers_are_unsent(opened):
     store = opened()
     store.take([asked("a"), asked("b")], {})
     board = SqliteBoard(store.path)
+
+    def unsent(who):
+        reply = ask(board, who)
+        return reply.undelivered, reply.away
+
     ask(board, "ann", said("a"), leave=True)
     store.hand_over()
-    assert ask(board, "ann").undelivered == 0  # that takes a moment
+    assert unsent("ann") == (1, False)  # that takes a moment
     store.note_away(True)
     ask(board, "ann", said("b"), leave=True)
-    assert [ask(board, who).undelivered for who in ("ann", "bob")] == [2, 0]
+    assert [unsent("ann"), unsent("bob")] == [(2, True), (0, True)]
     (first,) = store.outgoing()
     store.take([Said("labels:0:1", first.record, "a", 0, first.id)], {})
-    assert ask(board, "ann").undelivered == 1
+    assert unsent("ann") == (1, True)
     store.note_away(False)
-    assert ask(board, "ann").undelivered == 0
+    assert unsent("ann") == (1, False)
     board.close()
 
 

@@ -257,6 +257,11 @@ def test_a_file_of_something_else_is_refused(
 # ── as a process ─────────────────────────────────────────────────────────────────────────────────
 
 
+def waits(page: Client) -> tuple[int, bool]:
+    reply = page.sync()
+    return reply["undelivered"], reply["away"]
+
+
 @pytest.fixture
 def page_server() -> Iterator[Callable[[Pipeline], PageServer]]:
     made: list[PageServer] = []
@@ -292,22 +297,23 @@ def _outlive(pipeline: Pipeline, own_broker: Broker, server: PageServer) -> None
     page = Client(server).open()
     first = page.sync()
     cards = [card["id"] for card in first["cards"]]
-    assert first["undelivered"] == 0
+    assert waits(page) == (0, False)
 
     own_broker.kill()
     for event_id in cards[:2]:
         (done,) = page.sync(on_page(event_id), have=tuple(cards))["done"]
         assert done["state"] == "kept"
     page.sync(leave=True)
-    until(lambda: page.sync()["undelivered"] == 2, "the page says that they wait")
+    until(lambda: waits(page) == (2, True), "the page says that they wait")
     own_broker.restart()
-    until(lambda: page.sync()["undelivered"] == 0, "they are delivered")
+    until(lambda: waits(page) == (0, False), "they are delivered")
     until(lambda: len(pipeline.read("examples")) == 2, "they are learned")
 
     own_broker.kill()
-    page.sync(on_page(cards[2]), on_page("e7" if cards[2] != "e7" else "e6"))
+    fourth = next(event_id for event_id in pipeline.truth if event_id not in cards)
+    page.sync(on_page(cards[2]), on_page(fourth))
     page.sync(leave=True)
-    until(lambda: page.sync()["undelivered"] == 2, "the page says that they wait")
+    until(lambda: waits(page) == (2, True), "the page says that they wait")
     server.kill()
     own_broker.restart()
     server.start()
