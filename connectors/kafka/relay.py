@@ -159,10 +159,12 @@ class TopicRelay:
         self._read_to = self._ends_of(self._share)
 
     def _disconnect(self) -> None:
-        for client_, how in ((self._producer, {"timeout": 0}), (self._consumer, {}), (self._ends, {})):
-            if client_ is not None:
+        if self._producer is not None:
+            client.give_up(self._producer)
+        for consumer in (self._consumer, self._ends):
+            if consumer is not None:
                 with contextlib.suppress(KafkaError):
-                    client_.close(**how)
+                    consumer.close()
         self._producer = self._consumer = self._ends = None
 
     def _step(self) -> None:

@@ -22,7 +22,7 @@ _WAITING: Final = (
     "events from asking to the worker's reading the answer",
     "seconds from the event to its answer, by the times of their records",
 )
-_NOT_HERE: Final = "on topics it takes reading all of them: `stream-al status` does"
+_NOT_HERE: Final = "stream-al status tells it: it takes reading all topics"
 
 
 class SqliteFigures:

@@ -292,8 +292,8 @@ def test_answers_outlive_a_broker_that_is_gone_and_a_service_that_is_killed_mean
 
 def _outlive(pipeline: Pipeline, own_broker: Broker, server: PageServer) -> None:
     pipeline.start("a")
-    pipeline.feed(rows(8))
-    until(lambda: len(pipeline.read("queries")) >= 8, "all are asked")
+    pipeline.feed(rows(4))
+    until(lambda: len(pipeline.read("queries")) >= 4, "all are asked")
     page = Client(server).open()
     first = page.sync()
     cards = [card["id"] for card in first["cards"]]

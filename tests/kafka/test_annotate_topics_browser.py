@@ -95,5 +95,5 @@ def test_from_a_key_to_the_model_and_back_to_the_page_with_the_broker_away_in_be
         finally:
             complaints = server.stop()
         assert "Traceback" not in complaints, complaints
-        pipeline.finish(1)
+        pipeline.stop("a")
         pipeline.check()
