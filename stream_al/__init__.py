@@ -22,7 +22,7 @@ from stream_al.errors import (
     StreamALError,
 )
 from stream_al.labels import LabelDesk
-from stream_al.monitor import Accuracy, Calibration, ConfidentEnough, Drift, DriftRules
+from stream_al.monitor import Accuracy, Calibration, ConfidentEnough, Drift, DriftRules, LogMonitors
 from stream_al.records import Amendment, DeadLetter, Event, Example, Label, Prediction, Query
 from stream_al.strategies import (
     AnyOf,
@@ -87,6 +87,7 @@ __all__ = [
     "LeastConfidence",
     "Limited",
     "ListedLog",
+    "LogMonitors",
     "Margin",
     "Model",
     "ModelError",

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from stream_al.codec import QueryRow, decode_query
 from stream_al.desk_rules import DeskRules
-from stream_al.records import Amendment, ClassLabel, Example, Label, LogRecord, Query
+from stream_al.records import Amendment, ClassLabel, Example, Label, LogRecord, Query, class_text
 
 OUTCOMES: Final = {
     "example": "became (part of) an example the model learned from",
@@ -458,6 +458,7 @@ def _example(held: _Open, agreed: ClassLabel) -> Example:
         label=agreed,
         propensity=query.propensity,
         predicted=query.predicted,
+        confidence=None if query.predicted is None else query.probabilities.get(class_text(query.predicted)),
         annotators=tuple(label.annotator for label in agreeing),
         asked_at=query.asked_at,
         labelled_at=max(times, default=None),

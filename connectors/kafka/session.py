@@ -234,7 +234,12 @@ class Session:
     def _lane(self, partition: TopicPartition, committed: OffsetAndMetadata | None, beginning: int) -> Lane:
         if partition.topic == self._topics.events:
             events = EventLane(
-                partition, self._fold.model, self._strategy, self._config.run.key, self._topics
+                partition,
+                self._fold.model,
+                self._fold.monitors,
+                self._strategy,
+                self._config.run.key,
+                self._topics,
             )
             events.restore(committed, beginning)
             self.events[partition] = events
