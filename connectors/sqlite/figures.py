@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any, Final
 
 from connectors.sqlite.schema import connect, explained, progress_of
-from stream_al.monitor import Accuracy
+from stream_al.monitor import Accuracy, Alarm
 from stream_al.ports import Progress
 
 _LABELS: Final = 5000
@@ -67,6 +67,7 @@ class SqliteFigures:
             "waiting_events": _median(waited),
             "people": _people(read),
             "accuracy": self._accuracy(progress),
+            "alarms": _alarms(progress),
         }
 
     def _accuracy(self, progress: Progress) -> dict[str, Any] | None:
@@ -75,13 +76,25 @@ class SqliteFigures:
             return None
         if self._watched[0] != progress.accuracy:  # reading it costs more than all the rest
             report = Accuracy.load(progress.accuracy).report(progress.events)
-            found = {"whole": report.whole._asdict(), "recent": report.recent._asdict()}
+            found = {
+                "whole": report.whole._asdict(),
+                "recent": report.recent._asdict(),
+                "curve": [found._asdict() for found in report.curve],
+            }
             self._watched = (progress.accuracy, found)
         return self._watched[1]
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+
+def _alarms(progress: Progress) -> list[dict[str, Any]]:
+    """Return the newest drift alarms."""
+    if progress.drift is None:
+        return []
+    alarms = [Alarm(**alarm) for alarm in json.loads(progress.drift)["recent"]]
+    return [{"event": alarm.event, "text": alarm.text()} for alarm in alarms]
 
 
 def _labels(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
