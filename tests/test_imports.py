@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-
-from page_servers import ROOT
+from pathlib import Path
 
 import stream_al
+
+ROOT = Path(__file__).parents[1]
 
 HEAVY = {
     "river",
