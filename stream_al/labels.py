@@ -15,7 +15,7 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from stream_al.codec import QueryRow, decode_query
+from stream_al.codec import QueryRow, decode_json, decode_query
 from stream_al.desk_rules import DeskRules
 from stream_al.open_queries import OpenQueries, OpenQuery
 from stream_al.records import Amendment, ClassLabel, Example, Label, LogRecord, Query
@@ -416,8 +416,7 @@ class LabelDesk:
             for _, event_id in sorted(zip(asked, unordered.held, strict=True), key=itemgetter(0)):
                 self._open.add(unordered.pop(event_id))
         for state in sorted(closed, key=lambda state: (state.closed, state.asked)):
-            given = [Label.model_construct(**label) for _, label, _ in json.loads(state.votes)]
-            answers = {label.annotator: label.label for label in given}
+            answers = {label["annotator"]: label["label"] for _, label, _ in decode_json(state.votes)}
             self._closed[state.event_id] = _Closed(state._replace(query="", votes="", abstained=""), answers)
             self._closings = state.closed or 0
             if len(self._closed) > self.rules.remember:
