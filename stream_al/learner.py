@@ -349,7 +349,7 @@ class ActiveLearner:
         if asked is not None:
             query = self._query(row, scores, asked)
             settled = settled + self.desk.ask(query)
-            line = self.desk.line(query.event_id)
+            line = query.to_json()
         return Incident(place, self.events + 1, query, line, blocked, settled)
 
     def _query(self, event: EventRow, scores: Scores, decision: Decision) -> QueryRow:

@@ -17,20 +17,14 @@ class AskedElsewhere(LabelDesk):
 
     def __init__(self) -> None:
         super().__init__(keep_changes=False)
-        self._line = b""
 
     def blocks(self, event_id: str, utility: float) -> str | None:
         """Block nothing: what this worker happens to know must not decide."""
         return None
 
     def ask(self, query: Query | QueryRow) -> list[Settled]:
-        """Write the query down."""
-        self._line = query.to_json()
+        """Open nothing: whoever called writes the query."""
         return []
-
-    def line(self, event_id: str) -> bytes:
-        """Return the query just asked."""
-        return self._line
 
 
 class KnownScores:
