@@ -2,13 +2,14 @@
 
 A query at rest is the line of JSON it was written as, deflated with the first query's line as the preset dictionary
 (RFC 1950, 2.2), as the queries of one stream differ in the numbers: some 100 bytes instead of a dozen Python objects.
-It is decoded when somebody answers, and stays so while answers wait for more. Bytes hold no other object, so the garbage
-collector has nothing to walk through.
+It is decoded when somebody answers, and stays so while answers wait for more; the newest are not packed yet, as they may
+be answered soon. Bytes hold no other object, so the garbage collector has nothing to walk through.
 """
 
 from __future__ import annotations
 
 import zlib
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _AHEAD: Final = 1024
 """How many of the oldest are looked up at a time: a dict's first entry is far where many before it were deleted."""
+_NEWEST: Final = 1024
+"""How many of the newest are not packed."""
 _SERIAL: Final = 6
 """The bytes of a serial number."""
 
@@ -55,16 +58,17 @@ class OpenQueries:
     >>> queries = OpenQueries()
     >>> row = QueryRow("e1", {"a": 1.5}, None, None, None, {}, 0.9, None, 1.0, "cold-start", 0, 0)
     >>> queries.add(OpenQuery(row, row.to_json().decode(), None))
-    >>> type(queries.held["e1"]).__name__, queries.peek("e1").query == row
-    ('bytes', True)
+    >>> queries.oldest.query.event_id, "e2" in queries.held
+    ('e1', False)
     """
 
     def __init__(self, *, ranked: bool = False) -> None:
         self.held: dict[str, bytes | OpenQuery] = {}
-        """Each event's query: bytes while nobody has answered. For telling which there are; else use the methods."""
+        """Each event's query: bytes at rest. For telling which there are; else use the methods."""
         self._ranked = ranked
         self._serials = 0
         self._alike = b""
+        self._newest: OrderedDict[str, None] = OrderedDict()
         self._front: dict[str, None] = {}
         self._oldest: OpenQuery | None = None
         self._heap: list[tuple[float, int, str]] = []
@@ -95,7 +99,10 @@ class OpenQueries:
         self._serials += 1
         opened.serial = self._serials
         event_id, utility = opened.query.event_id, opened.query.utility
-        self.held[event_id] = opened if opened.votes or opened.abstained else self._packed(opened)
+        self.held[event_id] = opened
+        self._newest[event_id] = None
+        if len(self._newest) > _NEWEST:
+            self._pack(self._newest.popitem(last=False)[0])
         if self._ranked:
             heappush(self._heap, (utility, opened.serial, event_id))
             if self._least is not None and utility < self._least[0]:
@@ -107,6 +114,7 @@ class OpenQueries:
     def pop(self, event_id: str) -> OpenQuery:
         """Take a query out."""
         found = self.held.pop(event_id)
+        self._newest.pop(event_id, None)
         self._front.pop(event_id, None)
         if self._oldest is not None and self._oldest.query.event_id == event_id:
             self._oldest = None
@@ -154,6 +162,11 @@ class OpenQueries:
         return found is not None and found.serial == serial
 
     # ── packing ──────────────────────────────────────────────────────────────────────────────────
+
+    def _pack(self, event_id: str) -> None:
+        held = self.held[event_id]
+        if not isinstance(held, bytes) and not held.votes and not held.abstained:
+            self.held[event_id] = self._packed(held)
 
     def _packed(self, opened: OpenQuery) -> bytes:
         clock = "" if opened.clock is None else opened.clock.isoformat()

@@ -27,30 +27,40 @@ def opened(event_id: str, number: int, utility: float, clock: datetime | None = 
     return OpenQuery(row, row.to_json().decode(), clock)
 
 
-def test_a_query_comes_out_as_it_went_in() -> None:
+@pytest.fixture(params=[0, 1, 1024])
+def newest(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """So many queries are not packed."""
+    monkeypatch.setattr(open_queries, "_NEWEST", request.param)
+    return int(request.param)
+
+
+def test_a_query_comes_out_as_it_went_in(newest: int) -> None:
     queries = OpenQueries()
     given = [
         opened(f"e{n}", n, n / 10, None if n % 2 else START + timedelta(microseconds=n)) for n in range(20)
     ]
     for query in given:
         queries.add(query)
+    assert sum(isinstance(held, bytes) for held in queries.held.values()) == max(0, 20 - newest)
     assert list(queries) == given
     assert [queries.pop(query.query.event_id) for query in given] == given
     assert len(queries) == 0
     assert queries.oldest is None
 
 
-def test_an_answer_at_a_query_stays_with_it() -> None:
+def test_an_answer_at_a_query_stays_with_it(newest: int) -> None:
     queries = OpenQueries()
     queries.add(opened("e", 0, 0.5))
     held = queries.get("e")
     assert held is not None
     held.votes["ann"] = Vote(0, Label(event_id="e", label="x", annotator="ann"), "")
+    queries.add(opened("f", 1, 0.5))
+    queries.add(opened("g", 2, 0.5))
     assert queries.pop("e").votes == held.votes
     assert queries.get("e") is None
 
 
-def test_queries_of_no_time_age_from_the_first_time_on() -> None:
+def test_queries_of_no_time_age_from_the_first_time_on(newest: int) -> None:
     queries = OpenQueries()
     for number in range(3):
         queries.add(opened(f"e{number}", number, 0.5))
@@ -72,6 +82,7 @@ def test_the_oldest_and_the_least_are_found_whatever_comes_and_goes(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(open_queries, "_AHEAD", 2)
+        patch.setattr(open_queries, "_NEWEST", 2)
         queries, plain = OpenQueries(ranked=True), dict[str, tuple[float, int]]()
         for number, (event_id, utility, look) in enumerate(steps):
             if event_id in plain:
@@ -88,7 +99,10 @@ def test_the_oldest_and_the_least_are_found_whatever_comes_and_goes(
         assert [held.query.event_id for held in queries] == list(plain)
 
 
-def test_a_query_at_rest_is_some_hundred_bytes_and_no_work_for_the_garbage_collector() -> None:
+def test_a_query_at_rest_is_some_hundred_bytes_and_no_work_for_the_garbage_collector(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(open_queries, "_NEWEST", 0)
     queries, given = OpenQueries(), [opened(f"e{n}", n, n / 1000) for n in range(1000)]
     queries.add(opened("first", 0, 0.5))
     tracemalloc.start()
