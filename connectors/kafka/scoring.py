@@ -8,7 +8,8 @@ from typing import Any, Final, TypeAlias
 
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from connectors.kafka.outbox import Outbox, Topics
+from connectors.kafka.lookup import Topics
+from connectors.kafka.outbox import Outbox
 from connectors.kafka.wire import EVENT, Headers, Message, carried, key_of, partition_of, place, time_of
 from stream_al.codec import EventRow, decode_events, encode_json, encode_predictions
 from stream_al.errors import RecordError, SourceError

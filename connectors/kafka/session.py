@@ -15,8 +15,9 @@ from kafka.structs import ConsumerGroupMetadata, MemberState, OffsetAndMetadata,
 from connectors.kafka import client
 from connectors.kafka.assignor import PerTopicAssignor
 from connectors.kafka.fold import Fold
+from connectors.kafka.lookup import Topics
 from connectors.kafka.matching import LabelLane, read_letters
-from connectors.kafka.outbox import Outbox, Topics
+from connectors.kafka.outbox import Outbox
 from connectors.kafka.scoring import EventLane
 from connectors.kafka.transactions import Call, LostError, RejectedError, Transactions
 from stream_al.config import Config, KafkaConfig

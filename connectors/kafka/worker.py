@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from hashlib import blake2b
-from json import dumps
 from typing import Any, Final
 from uuid import uuid4
 
@@ -15,12 +13,13 @@ from kafka.structs import TopicPartition
 
 from connectors.kafka import client
 from connectors.kafka.fold import Fold
-from connectors.kafka.outbox import Outbox, Topics
+from connectors.kafka.lookup import look_up
+from connectors.kafka.outbox import Outbox
 from connectors.kafka.session import Session
 from connectors.kafka.transactions import LostError
 from stream_al.build import build_learner, desk_rules, log_monitors
 from stream_al.config import Config
-from stream_al.errors import BrokerError, ConfigError, RecordError, SourceError
+from stream_al.errors import BrokerError, ConfigError, RecordError
 from stream_al.ports import Progress
 
 _WAIT: Final = 0.05
@@ -29,7 +28,6 @@ _BATCH: Final = 4000
 """Events in one transaction at most, unless told: each costs its batch some 30 ms of waiting for the broker."""
 _MOVING: Final = 5
 """So often a batch may be refused before it is worth telling."""
-_KINDS: Final = ("events", "predictions", "queries", "labels", "examples", "dead_letters")
 
 
 class KafkaWorker:
@@ -289,44 +287,3 @@ class KafkaWorker:
         if self._session is not None:
             self._session.close()
             self._session = None
-
-
-def look_up(config: Config, name: str) -> tuple[Topics, str]:
-    """Return the topics as they are on the broker, and what tells this log of examples from another.
-
-    Raises
-    ------
-    SourceError
-        When topics are missing or do not fit together.
-    """
-    kafka = config.kafka
-    assert kafka is not None
-    names = {kind: kafka.topics.name(kind) for kind in _KINDS}
-    with client.admin(kafka) as admin:
-        found = {topic["name"]: topic for topic in admin.describe_topics(list(names.values()))}
-        cluster = admin.describe_cluster()["cluster_id"]
-    counts = {}
-    for kind, topic_name in names.items():
-        topic = found.get(topic_name)
-        if topic is None or topic.get("error_code"):
-            raise SourceError(
-                f"topic {topic_name!r} does not exist; `stream-al topics create {name}` makes all it takes"
-            )
-        counts[kind] = len(topic["partitions"])
-    if counts["examples"] != 1 or counts["labels"] != counts["queries"]:
-        raise SourceError(
-            f"the topics do not fit: {names['examples']!r} has {counts['examples']} partitions and must have 1; "
-            f"{names['labels']!r} has {counts['labels']} and {names['queries']!r} {counts['queries']}, and they "
-            f"must have as many; see `stream-al topics check {name}`"
-        )
-    fingerprint = blake2b(dumps(config.pipeline(), sort_keys=True).encode(), digest_size=6)
-    topics = Topics(
-        **names,
-        event_partitions=counts["events"],
-        prediction_partitions=counts["predictions"],
-        query_partitions=counts["queries"],
-        outputs=kafka.predictions,
-        max_record_bytes=config.events.max_record_bytes,
-        fingerprint=fingerprint.hexdigest(),
-    )
-    return topics, f"{cluster}/{found[names['examples']].get('topic_id')}"
