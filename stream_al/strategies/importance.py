@@ -22,9 +22,9 @@ class Importance(Selective):
 
     Their p follows from how much two hypotheses that are still possible differ on the event, which takes a search over
     hypotheses; here it is that of `Selective`, from the margin. That the weighted labels stand for the stream rests on
-    p being known, not on how it was chosen. It does not extend to events that have no chance: those that come while the bucket
-    is overdrawn as far as it may be, or that a limit holds back. Queries of a cold start, when the model's doubts mean
-    nothing yet, weigh 1.
+    p being known, not on how it was chosen. It does not extend to events that have no chance: those that come while the
+    bucket is overdrawn as far as it may be, or that a limit holds back. Queries of a cold start, when the model's doubts
+    mean nothing yet, weigh 1.
 
     What it gives is a model that is fitted to the stream; what it costs is most of what asking by doubt gains
     (`docs/label-efficiency.md`). The model must learn with weights: `ActiveLearner` refuses one that does not.
