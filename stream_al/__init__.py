@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         ColdStart,
         Decision,
         Entropy,
+        Importance,
         LeastConfidence,
         Limited,
         Margin,
@@ -57,7 +58,7 @@ else:
         "model": "Model",
         "monitor": "Accuracy Calibration ConfidentEnough Drift DriftRules LogMonitors",
         "records": "Amendment DeadLetter Event Example Label Prediction Query",
-        "strategies": "AnyOf Apart Balanced Budgeted ColdStart Decision Entropy LeastConfidence Limited "
+        "strategies": "AnyOf Apart Balanced Budgeted ColdStart Decision Entropy Importance LeastConfidence Limited "
         "Margin QueryStrategy Quota Random Reserve Selective VariableUncertainty",
         "uncertainty": "Scores",
     }
@@ -95,6 +96,7 @@ __all__ = [
     "Entropy",
     "Event",
     "Example",
+    "Importance",
     "Label",
     "LabelDesk",
     "LeastConfidence",

@@ -14,6 +14,7 @@ from stream_al.codec import EventRow, PredictionRow, QueryRow
 from stream_al.desk_rules import DeskRules
 from stream_al.draws import Draws
 from stream_al.errors import RecordError, SnapshotError
+from stream_al.estimators import require_weights
 from stream_al.insight import Insight
 from stream_al.labels import LabelDesk, QueryState, Settled
 from stream_al.model import Model
@@ -152,8 +153,11 @@ class ActiveLearner:
         drift: DriftRules | None = None,
     ) -> None:
         self.model = model if isinstance(model, Model) else Model(model)
+        self.desk = LabelDesk(rules, keep_changes=False, on_close=self._closed)
         self.strategy = strategy or default_strategy()
         Insight(self.model.estimator, self._wants)  # which says what cannot be
+        if self.desk.weigh is not None:
+            require_weights(self.model.estimator)
         self.accuracy = None if window is None else Accuracy(window)
         """How accurate the answers are; see `stream_al.monitor`."""
         self.drift = None if drift is None else Drift(drift)
@@ -163,7 +167,6 @@ class ActiveLearner:
         if self.accuracy is None and (calibrated is True or enough_of(self.strategy) is not None):
             what = "calibrated" if calibrated is True else "ConfidentEnough"
             raise ValueError(f"window = None: {what} needs the accuracy watched; give a number of events")
-        self.desk = LabelDesk(rules, keep_changes=False, on_close=self._closed)
         self.log = log
         self.state: State = self.strategy.start()
         self.events = 0
@@ -184,6 +187,7 @@ class ActiveLearner:
     @strategy.setter
     def strategy(self, strategy: QueryStrategy) -> None:
         self._strategy, self._wants = strategy, strategy.wants()
+        self.desk.weigh = strategy.weigher()
 
     @property
     def log(self) -> ExampleLog | None:
@@ -516,6 +520,6 @@ class ActiveLearner:
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise SnapshotError(f"the snapshot of the learner is corrupt: {error}") from None
         self.model.load(parts[2])  # the last that can fail
-        desk.amends = self.desk.amends
+        desk.amends, desk.weigh = self.desk.amends, self.desk.weigh
         self.desk, self.state, self.events, self.labels = desk, state, events, labels
         self.accuracy, self.drift = accuracy, drift

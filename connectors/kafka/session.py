@@ -245,7 +245,7 @@ class Session:
             events.restore(committed, beginning)
             self.events[partition] = events
             return events
-        labels = LabelLane(partition, self._fold.model, self._rules, self._topics)
+        labels = LabelLane(partition, self._fold.model, self._rules, self._topics, self._strategy.weigher())
         self._begin(labels, beginning if committed is None else committed.offset, read_letters(committed))
         self.labels[partition] = labels
         return labels

@@ -16,6 +16,7 @@ from stream_al.strategies import (
     Budgeted,
     ColdStart,
     Entropy,
+    Importance,
     LeastConfidence,
     Limited,
     Margin,
@@ -46,6 +47,7 @@ class StrategyConfig(Section):
         "budgeted",
         "variable",
         "selective",
+        "importance",
         "balanced",
         "least-confidence",
         "margin",
@@ -78,6 +80,10 @@ class StrategyConfig(Section):
             raise ValueError("any-of: give one or more of confidence, margin, entropy")
         if self._bucketed and self.explore is not None and self.explore > self.budget:
             raise ValueError(f"explore: {self.explore} is more than the budget, {self.budget}")
+        if self.name == "importance" and self.explore == 0.0:
+            raise ValueError(
+                "explore: must be above 0, the least probability to ask with; a label weighs budget / explore at most"
+            )
         explores = self.explore or (self.explore is None and self._bucketed and self.budget)
         if self.stop_at is not None and not explores:
             raise ValueError(
@@ -87,7 +93,7 @@ class StrategyConfig(Section):
 
     @property
     def _bucketed(self) -> bool:
-        return self.name in ("budgeted", "variable", "selective", "balanced")
+        return self.name in ("budgeted", "variable", "selective", "importance", "balanced")
 
     def used(self) -> set[str]:
         """Return the keys that mean something to this strategy, besides its name and the cold start."""
@@ -95,6 +101,7 @@ class StrategyConfig(Section):
             "budgeted": {"budget", "utility", "explore", "burst", "apart", "stop_at"},
             "variable": {"budget", "step", "spread", "explore", "burst", "apart", "stop_at"},
             "selective": {"budget", "explore", "burst", "apart", "stop_at"},
+            "importance": {"budget", "explore", "burst", "apart", "stop_at"},
             "balanced": {"budget", "explore", "burst", "apart", "stop_at"},
             "random": {"budget"},
             "any-of": {"confidence", "margin", "entropy", "explore", "stop_at", "calibrated"},
@@ -118,6 +125,8 @@ class StrategyConfig(Section):
             return VariableUncertainty(self.budget, self.step, self.spread, self.explore, self.burst)
         if self.name == "selective":
             return Selective(self.budget, self.explore, self.burst)
+        if self.name == "importance":
+            return Importance(self.budget, self.explore, self.burst)
         if self.name == "balanced":
             return Balanced(self.budget, self.explore, self.burst)
         if self.name == "random":

@@ -2,9 +2,10 @@
 
 from stream_al.strategies.apart import Apart
 from stream_al.strategies.balanced import Balanced
-from stream_al.strategies.base import Decision, QueryStrategy, State
+from stream_al.strategies.base import Decision, QueryStrategy, State, Weigher
 from stream_al.strategies.budgeted import Budgeted
 from stream_al.strategies.cold_start import ColdStart, while_late
+from stream_al.strategies.importance import Importance
 from stream_al.strategies.limits import Limited
 from stream_al.strategies.quotas import Quota
 from stream_al.strategies.random import Random
@@ -21,6 +22,7 @@ __all__ = [
     "ColdStart",
     "Decision",
     "Entropy",
+    "Importance",
     "LeastConfidence",
     "Limited",
     "Margin",
@@ -31,5 +33,6 @@ __all__ = [
     "Selective",
     "State",
     "VariableUncertainty",
+    "Weigher",
     "while_late",
 ]
