@@ -50,3 +50,7 @@ class KnownScores:
         found = self._scores[self._next : self._next + len(events)]
         self._next += len(events)
         return found
+
+    def look(self, features: object, answer: Scores, wants: object) -> Scores:
+        """Return the scores as they are known."""
+        return answer

@@ -26,7 +26,7 @@ from stream_al.model import Model
 from stream_al.records import Amendment, Example, LogRecord
 from stream_al.stand_ins import KnownScores
 from stream_al.strategies import QueryStrategy
-from stream_al.uncertainty import Scores
+from stream_al.uncertainty import ABOUT, Scores
 from stream_al.verdict import Verdict, differing, short
 
 
@@ -125,12 +125,13 @@ class _Verification:
         for answered in rows.values():
             for where, _ in answered:
                 by_version[int(json.loads(predictions[where][0].value)["model_version"])].append(where)
+        told = self._strategy.wants() | self._strategy.looks()
         scored: dict[str, Scores | RecordError] = {}
         log = ListedLog(read_logged(record) for record in examples)
         for version in range(len(examples) + 1):
             wanted = by_version.pop(version, [])
             features = [self._rows[where].features for where in wanted]
-            found = self._model.score_all(features, self._strategy.wants())
+            found = self._model.score_all(features, told - {ABOUT})
             scored.update(zip(wanted, found, strict=True))
             if version < len(examples):
                 self._model.fold(log[version], log)
