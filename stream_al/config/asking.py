@@ -196,7 +196,7 @@ class GuardConfig(Section):
 
     source: str | None = Field(None, pattern=r"^(key|features\..+)$")
     share: float = Field(0.2, gt=0.0, le=1.0)
-    burst: int = Field(20, ge=1)
+    burst: int = Field(10, ge=1)
     duplicates: int = Field(0, ge=0)
     repeats: int = Field(3, ge=1)
     outlier: float | None = Field(None, gt=1.0, allow_inf_nan=False)

@@ -84,7 +84,7 @@ class Guard(QueryStrategy):
     then: QueryStrategy = field(default_factory=Budgeted)
     source: str | None = None
     share: float = 0.2
-    burst: int = 20
+    burst: int = 10
     duplicates: int = 0
     repeats: int = 3
     outlier: float | None = None
