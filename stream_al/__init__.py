@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         ColdStart,
         Decision,
         Entropy,
+        Guard,
         Importance,
         LeastConfidence,
         Limited,
@@ -58,7 +59,7 @@ else:
         "model": "Model",
         "monitor": "Accuracy Calibration ConfidentEnough Drift DriftRules LogMonitors",
         "records": "Amendment DeadLetter Event Example Label Prediction Query",
-        "strategies": "AnyOf Apart Balanced Budgeted ColdStart Decision Entropy Importance LeastConfidence Limited "
+        "strategies": "AnyOf Apart Balanced Budgeted ColdStart Decision Entropy Guard Importance LeastConfidence Limited "
         "Margin QueryStrategy Quota Random Reserve Selective VariableUncertainty",
         "uncertainty": "Scores",
     }
@@ -96,6 +97,7 @@ __all__ = [
     "Entropy",
     "Event",
     "Example",
+    "Guard",
     "Importance",
     "Label",
     "LabelDesk",

@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
 from river import base
 from river.compose import Pipeline
 
+from stream_al.about import About
 from stream_al.amendments import ExampleLog, amendable
 from stream_al.codec import EventRow, PredictionRow, QueryRow
 from stream_al.desk_rules import DeskRules
@@ -34,8 +36,7 @@ from stream_al.records import (
     Query,
     class_text,
 )
-from stream_al.strategies import Budgeted, ColdStart, Decision, Limited, QueryStrategy, State, while_late
-from stream_al.strategies.limits import HELD_BACK
+from stream_al.strategies import Budgeted, ColdStart, Decision, QueryStrategy, State, while_late
 from stream_al.uncertainty import Scores
 
 _MAGIC: Final = b"stream_al learner 1\n"
@@ -89,7 +90,7 @@ class Incident(NamedTuple):
     line: bytes = b""
     """The query as JSON, without a line end."""
     blocked: str | None = None
-    """Why the event could not be asked about (`LabelDesk.blocks`)."""
+    """Why the event could not be asked about: by `LabelDesk.blocks`, or the strategy's reason."""
     settled: list[Settled] = []  # noqa: RUF012  # never changed
     """Labels whose query expired or was withdrawn."""
     error: RecordError | None = None
@@ -155,7 +156,7 @@ class ActiveLearner:
         self.model = model if isinstance(model, Model) else Model(model)
         self.desk = LabelDesk(rules, keep_changes=False, on_close=self._closed)
         self.strategy = strategy or default_strategy()
-        Insight(self.model.estimator, self._wants)  # which says what cannot be
+        Insight(self.model.estimator, self._wants | self._looks)  # which says what cannot be
         if self.desk.weigh is not None:
             require_weights(self.model.estimator)
         self.accuracy = None if window is None else Accuracy(window)
@@ -186,7 +187,7 @@ class ActiveLearner:
 
     @strategy.setter
     def strategy(self, strategy: QueryStrategy) -> None:
-        self._strategy, self._wants = strategy, strategy.wants()
+        self._strategy, self._wants, self._looks = strategy, strategy.wants(), strategy.looks()
         self.desk.weigh = strategy.weigher()
 
     @property
@@ -250,8 +251,8 @@ class ActiveLearner:
         else:
             scored = self.model.score_all([row.features for row in rows], wants)
             drawn = self._draw.all([row.id for row in rows])  # type: ignore[misc]  # a validated row has the text
-        desk, decide = self.desk, self._decide_calibrated if self.calibrated else self.strategy.decide
-        limits = self.strategy if isinstance(self.strategy, Limited) else None
+        desk, decide = self.desk, self.strategy.decide
+        tell = self._told if self.calibrated or self._looks else None
         blocks, expires = desk.blocks, desk.expires
         predictions: list[PredictionRow] = []
         incidents: list[Incident] = []
@@ -267,15 +268,12 @@ class ActiveLearner:
                 failed += 1
                 continue
             settled = desk.advance(first + len(predictions), row.timestamp) if expires else None
-            if limits is None:
-                decision, after = decide(scores, state, draw)
-            else:
-                decision, after = self._decide_limited(limits, row, scores, state, draw)
+            decision, after = decide(scores if tell is None else tell(row, scores), state, draw)
             ask, propensity, reason = decision.ask, decision.propensity, decision.reason
             blocked = blocks(row.id, decision.utility)  # type: ignore[arg-type]
             if blocked is None:
                 state = after
-                if limits is not None and reason in HELD_BACK:
+                if not ask and reason != "none":
                     blocked = reason
             else:  # not offered to the strategy: whatever it said, this event could not have been asked about
                 ask, propensity, reason = False, 0.0, blocked
@@ -325,15 +323,14 @@ class ActiveLearner:
             self.accuracy.begin_anew()
         return self.strategy.alarmed(state)
 
-    def _decide_limited(
-        self, limits: Limited, row: EventRow, scores: Scores, state: State, draw: float
-    ) -> tuple[Decision, State]:
+    def _told(self, row: EventRow, scores: Scores) -> Scores:
+        """Return the scores as the strategy is to see them."""
         if self.calibrated:
             scores = self._rescaled(scores)
-        return limits.decide_about(row, scores, state, draw, self.desk.oldest)
-
-    def _decide_calibrated(self, scores: Scores, state: State, draw: float) -> tuple[Decision, State]:
-        return self.strategy.decide(self._rescaled(scores), state, draw)
+        if self._looks:
+            about = About(row, self.desk.oldest, self.model.look)
+            scores = msgspec.structs.replace(scores, about=about)
+        return scores
 
     def _calibrated(self, scores: Scores) -> Scores:
         assert self.accuracy is not None

@@ -103,6 +103,7 @@ Display = Annotated[dict[str, JsonValue], AfterValidator(_printable)]
 Reason: TypeAlias = Literal[
     "none", "cold-start", "uncertain", "explore", "random", "drift", "representative",
     "already-asked", "queue-full", "rate-limit", "cost-limit", "slow-answers", "quota",
+    "flood", "near-duplicate", "outlier",
 ]  # fmt: skip
 """Why an event was asked about, or why it could not be."""
 

@@ -16,6 +16,7 @@ from stream_al.strategies import (
     Budgeted,
     ColdStart,
     Entropy,
+    Guard,
     Importance,
     LeastConfidence,
     Limited,
@@ -197,6 +198,35 @@ class LimitsConfig(Section):
             **{name: getattr(self, name) for name in (*RATES, "cost_per_label", "burst", "answers_within")},
             quotas=tuple(Quota(quota.by, quota.share) for quota in self.quotas),
         )
+
+
+class GuardConfig(Section):
+    """``[guard]``: what keeps events away that are sent to burn people's hours."""
+
+    source: str | None = Field(None, pattern=r"^(key|features\..+)$")
+    share: float = Field(0.2, gt=0.0, le=1.0)
+    burst: int = Field(10, ge=1)
+    duplicates: int = Field(0, ge=0)
+    repeats: int = Field(3, ge=1)
+    outlier: float | None = Field(None, gt=1.0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _meaningful(self) -> GuardConfig:
+        given = self.model_fields_set - defaults(self)
+        for key, rule in (("share", "source"), ("burst", "source"), ("repeats", "duplicates")):
+            if key in given and not getattr(self, rule):
+                raise ValueError(f"{key}: belongs to {rule}, which is not set")
+        return self
+
+    def active(self) -> bool:
+        """Tell whether anything is guarded against."""
+        return self.source is not None or self.duplicates > 0 or self.outlier is not None
+
+    def around(self, strategy: QueryStrategy) -> QueryStrategy:
+        """Return a strategy behind the guard."""
+        if not self.active():
+            return strategy
+        return Guard(strategy, **self.model_dump())
 
 
 class DriftConfig(Section):
