@@ -17,7 +17,7 @@ from connectors.kafka.lookup import look_up
 from connectors.kafka.outbox import Outbox
 from connectors.kafka.session import Session
 from connectors.kafka.transactions import LostError
-from stream_al.build import build_learner, desk_rules
+from stream_al.build import build_learner, desk_rules, log_monitors
 from stream_al.config import Config
 from stream_al.errors import BrokerError, ConfigError, RecordError
 from stream_al.ports import Progress
@@ -56,28 +56,27 @@ class KafkaWorker:
                 f"{name}: [labels] expire_after_events: events are counted by partition on Kafka, so it would mean "
                 "nothing; use expire_after"
             )
-        for key in ("stop_at", "calibrated"):
-            if getattr(config.strategy, key):
-                raise ConfigError(
-                    f"{name}: [strategy] {key}: on Kafka the accuracy is not known to the workers while they run "
-                    "(`stream-al status` estimates it); leave it out, or run on a store"
-                )
+        if config.strategy.stop_at is not None:
+            raise ConfigError(
+                f"{name}: [strategy] stop_at: on Kafka the accuracy is not known to the workers while they run "
+                "(`stream-al status` estimates it); leave it out, or run on a store"
+            )
         if config.limits.answers_within is not None:
             raise ConfigError(
                 f"{name}: [limits] answers_within: who scores does not know the open queries on Kafka; leave it out, and "
                 "set [labels] max_open"
             )
-        if config.drift.watch:
+        if config.guard.source is not None:
             raise ConfigError(
-                f"{name}: [drift] watch: the stream is in partitions on Kafka, and nobody sees all of it; leave it out, or "
-                "run on a store"
+                f"{name}: [guard] source: the stream is in partitions on Kafka, and nobody sees all that a source sends; "
+                "leave it out, and bound each key by [limits] quotas"
             )
         if config.webhooks.url is not None:
             raise ConfigError(
                 f"{name}: [webhooks] url: is of a store; on Kafka read the topics instead, or run on a store"
             )
         self._config, self._kafka, self._name, self._tell = config, config.kafka, name, tell
-        learner = build_learner(config, name)
+        learner, monitors = build_learner(config, name), log_monitors(config, name)
         self.model = learner.model
         self._strategy = learner.strategy
         self._rules = desk_rules(config.labels)
@@ -90,6 +89,7 @@ class KafkaWorker:
             self._topics.examples,
             self.model,
             lambda: client.consumer(self._kafka),
+            monitors=monitors,
             query_partitions=self._topics.query_partitions,
             remember=config.labels.remember,
             snapshots=self._kafka.snapshots,
@@ -102,6 +102,7 @@ class KafkaWorker:
         self._stalled: dict[TopicPartition, tuple[int, float]] = {}
         self._looked = 0.0
         self._refused = 0
+        self._alarms = 0
 
     # ── starting ─────────────────────────────────────────────────────────────────────────────────
 
@@ -115,6 +116,7 @@ class KafkaWorker:
             for notice in self._fold.notices:
                 self._tell(notice)
             self._fold.catch_up(end, stop)
+        self._alarms = self._fold.monitors.alarms
 
     # ── working ──────────────────────────────────────────────────────────────────────────────────
 
@@ -155,6 +157,7 @@ class KafkaWorker:
             return True
         fetched, member = found
         moved = bool(fetched) | bool(self._fold.advance()) | bool(session.read_queries())
+        self._tell_alarms()
         out = self._work(session, fetched)
         # The batch before has been on its way to the broker meanwhile.
         if self._settle(session) and out.offsets:
@@ -206,6 +209,13 @@ class KafkaWorker:
         if refused:
             lane.letters = self.model.version
             lane.commit_with(out)
+
+    def _tell_alarms(self) -> None:
+        drift = self._fold.monitors.drift
+        if drift is not None and drift.alarms > self._alarms:
+            for alarm in list(drift.recent)[self._alarms - drift.alarms :]:
+                self._tell(f"drift: {alarm.text()}")
+            self._alarms = drift.alarms
 
     def _note(self, out: Outbox) -> None:
         self._counts.update(out.counts)

@@ -90,15 +90,6 @@ class SqliteStore:
             progress = progress_of(self.connection)
             if progress is None:
                 return None
-            fields = ", ".join(QueryState._fields)
-            opened = self.connection.execute(
-                f"SELECT {fields} FROM queries WHERE status = 'open' ORDER BY asked"
-            )
-            closed = self.connection.execute(
-                f"SELECT {fields} FROM queries WHERE closed IS NOT NULL ORDER BY closed DESC LIMIT ?",
-                (self._remember,),
-            )
-            queries = [QueryState(*row) for row in (*opened, *closed)]
             last = {"predictions": b"", "queries": b"", "dead_letters": b""}
             for predictions, asked in self.connection.execute(
                 "SELECT CAST(predictions AS BLOB), CAST(queries AS BLOB) FROM batches WHERE number = ?",
@@ -109,7 +100,20 @@ class SqliteStore:
                 "SELECT letter FROM dead_letters WHERE batch = ? ORDER BY number", (progress.batch,)
             )
             last["dead_letters"] = b"".join(letter.encode() + b"\n" for (letter,) in letters)
-        return Recovered(progress, queries, last)
+        return Recovered(progress, self._queries(), last)
+
+    def _queries(self) -> Iterator[QueryState]:
+        fields = ", ".join(QueryState._fields)
+        with explained(self.path):
+            for row in self.connection.execute(
+                f"SELECT {fields} FROM queries WHERE status = 'open' ORDER BY asked"
+            ):
+                yield QueryState(*row)
+            for row in self.connection.execute(
+                f"SELECT {fields} FROM queries WHERE closed IS NOT NULL ORDER BY closed DESC LIMIT ?",
+                (self._remember,),
+            ):
+                yield QueryState(*row)
 
     def commit(self, batch: Batch) -> None:
         """Write a batch in one transaction."""
