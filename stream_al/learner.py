@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from river import base
@@ -22,6 +22,7 @@ from stream_al.monitor.accuracy import WINDOW, Accuracy
 from stream_al.monitor.calibration import FINE
 from stream_al.monitor.drift import Drift, DriftRules
 from stream_al.monitor.enough import enough_of
+from stream_al.monitor.logged import tested
 from stream_al.records import (
     Amendment,
     ClassLabel,
@@ -117,7 +118,8 @@ class ActiveLearner:
         None does not watch the accuracy.
     calibrated
         Whether the strategy sees calibrated probabilities (`stream_al.monitor.Calibration`), so that "confidence below
-        0.7" means that less than 70 % of such answers are right. Predictions show what the model said.
+        0.7" means that less than 70 % of such answers are right. Predictions show what the model said. Or a function that
+        rescales scores, where somebody else knows how (`stream_al.monitor.LogMonitors`).
     log
         Where the examples learned can be read again, so that they can be amended. Whoever gives one appends to it what
         `teach` and `amend` return, before the next call. None: what was learned is not changed, and a changed answer
@@ -146,7 +148,7 @@ class ActiveLearner:
         rules: DeskRules | None = None,
         key: str = "stream_al",
         window: int | None = WINDOW,
-        calibrated: bool = False,
+        calibrated: bool | Callable[[Scores], Scores] = False,
         log: ExampleLog | None = None,
         drift: DriftRules | None = None,
     ) -> None:
@@ -160,9 +162,10 @@ class ActiveLearner:
         """How accurate the answers are; see `stream_al.monitor`."""
         self.drift = None if drift is None else Drift(drift)
         """Whether the stream changes; see `stream_al.monitor`."""
-        self.calibrated = calibrated
-        if self.accuracy is None and (calibrated or enough_of(self.strategy) is not None):
-            what = "calibrated" if calibrated else "ConfidentEnough"
+        self.calibrated = bool(calibrated)
+        self.calibrate_by(calibrated if callable(calibrated) else self._calibrated)
+        if self.accuracy is None and (calibrated is True or enough_of(self.strategy) is not None):
+            what = "calibrated" if calibrated is True else "ConfidentEnough"
             raise ValueError(f"window = None: {what} needs the accuracy watched; give a number of events")
         self.log = log
         self.state: State = self.strategy.start()
@@ -171,6 +174,10 @@ class ActiveLearner:
         self.labels = 0
         """Labels received so far."""
         self._draw = Draws(key)
+
+    def calibrate_by(self, rescaled: Callable[[Scores], Scores]) -> None:
+        """Let another function calibrate the scores, if this learner's are to be calibrated."""
+        self._rescaled = rescaled
 
     @property
     def strategy(self) -> QueryStrategy:
@@ -321,13 +328,16 @@ class ActiveLearner:
     def _decide_limited(
         self, limits: Limited, row: EventRow, scores: Scores, state: State, draw: float
     ) -> tuple[Decision, State]:
-        if self.calibrated and self.accuracy is not None:
-            scores = self.accuracy.calibration.rescaled(scores)
+        if self.calibrated:
+            scores = self._rescaled(scores)
         return limits.decide_about(row, scores, state, draw, self.desk.oldest)
 
     def _decide_calibrated(self, scores: Scores, state: State, draw: float) -> tuple[Decision, State]:
+        return self.strategy.decide(self._rescaled(scores), state, draw)
+
+    def _calibrated(self, scores: Scores) -> Scores:
         assert self.accuracy is not None
-        return self.strategy.decide(self.accuracy.calibration.rescaled(scores), state, draw)
+        return self.accuracy.calibration.rescaled(scores)
 
     def _incident(
         self,
@@ -343,7 +353,7 @@ class ActiveLearner:
         if asked is not None:
             query = self._query(row, scores, asked)
             settled = settled + self.desk.ask(query)
-            line = self.desk.line(query.event_id)
+            line = query.to_json()
         return Incident(place, self.events + 1, query, line, blocked, settled)
 
     def _query(self, event: EventRow, scores: Scores, decision: Decision) -> QueryRow:
@@ -432,14 +442,12 @@ class ActiveLearner:
         return amendment.model_copy(update={"amends": number}), detail
 
     def _watch_error(self, example: Example) -> None:
-        """Test, then train: see whether the model would be wrong about an example that it is about to learn."""
+        """Hear whether the model is wrong about an example that it is about to learn."""
         if self.drift is None:
             return
-        (scores,) = self.model.score_all([example.features])
-        if isinstance(scores, Scores) and scores.label is not None:
-            wrong = scores.label != example.label  # of one type, as a pipeline has one
-            if self.drift.learned(self.events, wrong, scores.confidence):
-                self.state = self._alarmed(self.state)
+        found = tested(self.model, example)
+        if found is not None and self.drift.learned(self.events, *found):
+            self.state = self._alarmed(self.state)
 
     def _closed(self, event_id: str, answer: ClassLabel | None) -> None:
         if self.accuracy is not None:

@@ -225,6 +225,8 @@ class Example(Record):
     propensity: Probability = 1.0
     predicted: LabelField | None = None
     """The model's answer when it asked: what makes an honest live accuracy possible."""
+    confidence: Probability | None = None
+    """How sure the model was of that."""
     annotators: tuple[Name, ...] = ()
     asked_at: Timestamp | None = None
     labelled_at: Timestamp | None = None

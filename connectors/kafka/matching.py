@@ -10,7 +10,8 @@ from typing import Any
 from kafka.structs import OffsetAndMetadata, TopicPartition
 from msgspec import MsgspecError
 
-from connectors.kafka.outbox import Outbox, Topics
+from connectors.kafka.lookup import Topics
+from connectors.kafka.outbox import Outbox
 from connectors.kafka.wire import (
     ABSTAINED,
     ANSWERS,

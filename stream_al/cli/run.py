@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.live import Live
 from rich.text import Text
-
-from stream_al.ports import Progress
 
 if TYPE_CHECKING:
     from stream_al.config import Config
     from stream_al.monitor import Drift
+    from stream_al.ports import Progress
 
 _QUIET_SECONDS = 10.0
 """How often a run without a terminal says how it stands."""
@@ -160,6 +158,8 @@ class Reporter:
     """Shows how a run stands: a live line on a terminal, a line now and then elsewhere."""
 
     def __init__(self, console: Console, start: Progress, drift: Drift | None = None, *, quiet: bool) -> None:
+        from rich.live import Live
+
         self._drift = drift
         self._alarms = 0 if drift is None else drift.alarms
         self._console = console

@@ -141,6 +141,7 @@ class RunConfig(Section):
 
     until: Literal["events-end", "answered", "stopped"] = "events-end"
     batch_size: int = Field(1000, ge=1)
+    batch_seconds: float = Field(0.05, gt=0.0)
     key: str = "stream_al"
 
 
