@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
 from river import base
 from river.compose import Pipeline
 
@@ -14,8 +15,10 @@ from stream_al.codec import EventRow, PredictionRow, QueryRow
 from stream_al.desk_rules import DeskRules
 from stream_al.draws import Draws
 from stream_al.errors import RecordError, SnapshotError
+from stream_al.following import follow
+from stream_al.groups import GroupRules, Groups, MemberState
 from stream_al.insight import Insight
-from stream_al.labels import LabelDesk, QueryState, Settled
+from stream_al.labels import USED, LabelDesk, QueryState, Settled
 from stream_al.model import Model
 from stream_al.monitor.accuracy import WINDOW, Accuracy
 from stream_al.monitor.calibration import FINE
@@ -69,11 +72,14 @@ class Taught(NamedTuple):
     example: Example | None
     settled: list[Settled]
     amendment: Amendment | None = None
+    followers: tuple[LogRecord, ...] = ()
+    """What it means to the others of its group: examples that are propagated, and amendments of those."""
 
     @property
-    def record(self) -> LogRecord | None:
-        """What the log of examples grows by."""
-        return self.example or self.amendment
+    def records(self) -> list[LogRecord]:
+        """What the log of examples grows by, in this order."""
+        said = self.example or self.amendment
+        return [*self.followers] if said is None else [said, *self.followers]
 
 
 class Incident(NamedTuple):
@@ -123,6 +129,9 @@ class ActiveLearner:
         is ``correction-after-learning``.
     drift
         What to watch for changes of the stream (`stream_al.monitor.Drift`); None watches nothing.
+    groups
+        When near-duplicates of an open query are grouped with it (`stream_al.groups`); None asks about each. Without a
+        ``log`` a label that is propagated stays, whatever people say later.
 
     Examples
     --------
@@ -148,6 +157,7 @@ class ActiveLearner:
         calibrated: bool = False,
         log: ExampleLog | None = None,
         drift: DriftRules | None = None,
+        groups: GroupRules | None = None,
     ) -> None:
         self.model = model if isinstance(model, Model) else Model(model)
         self.strategy = strategy or default_strategy()
@@ -161,6 +171,12 @@ class ActiveLearner:
             what = "calibrated" if calibrated else "ConfidentEnough"
             raise ValueError(f"window = None: {what} needs the accuracy watched; give a number of events")
         self.desk = LabelDesk(rules, keep_changes=False, on_close=self._closed)
+        if groups is not None and groups.weight != 1.0 and not self.model.knows_weights:
+            raise ValueError(
+                f"weight = {groups.weight!r}: this model's learn_one knows no weights; set it to 1"
+            )
+        self.groups = None if groups is None else Groups(groups)
+        """Who waits for the answer to another event's query; see `stream_al.groups`."""
         self.log = log
         self.state: State = self.strategy.start()
         self.events = 0
@@ -239,6 +255,7 @@ class ActiveLearner:
         else:
             scored = self.model.score_all([row.features for row in rows], wants)
             drawn = self._draw.all([row.id for row in rows])  # type: ignore[misc]  # a validated row has the text
+        groups = self.groups
         desk, decide = self.desk, self._decide_calibrated if self.calibrated else self.strategy.decide
         limits = self.strategy if isinstance(self.strategy, Limited) else None
         blocks, expires = desk.blocks, desk.expires
@@ -262,10 +279,19 @@ class ActiveLearner:
                 decision, after = self._decide_limited(limits, row, scores, state, draw)
             ask, propensity, reason = decision.ask, decision.propensity, decision.reason
             blocked = blocks(row.id, decision.utility)  # type: ignore[arg-type]
+            near: str | None = None
+            if groups is not None and blocked is None:
+                number = first + len(predictions)
+                blocked, near, propensity = self._grouped(groups, row, number, decision, draw)
+                ask = ask and draw < propensity
             if blocked is None:
                 state = after
                 if limits is not None and reason in HELD_BACK:
                     blocked = reason
+            elif (
+                blocked == "grouped"
+            ):  # not carried out either; but with another draw it would have been asked about
+                ask, reason = False, blocked
             else:  # not offered to the strategy: whatever it said, this event could not have been asked about
                 ask, propensity, reason = False, 0.0, blocked
             confidence = scores.confidence
@@ -285,7 +311,9 @@ class ActiveLearner:
             if ask or blocked or settled:
                 self.events = first + len(predictions)
                 place, asked = len(predictions) + failed, decision if ask else None
-                incidents.append(self._incident(place, row, scores, asked, blocked, settled or []))
+                if asked is not None and near is not None:
+                    asked = msgspec.structs.replace(asked, propensity=propensity)
+                incidents.append(self._incident(place, row, scores, asked, blocked, settled or [], near))
             predictions.append(
                 PredictionRow(
                     row.id,  # type: ignore[arg-type]
@@ -307,6 +335,23 @@ class ActiveLearner:
         if watch is not None:
             watch.expected = expected
         return predictions, incidents
+
+    def _grouped(
+        self, groups: Groups, row: EventRow, number: int, decision: Decision, draw: float
+    ) -> tuple[str | None, str | None, float]:
+        """Return why an event is not asked about itself, whose near-duplicate it is, and its propensity as such."""
+        event_id, propensity, check = row.id, decision.propensity, groups.rules.check
+        assert isinstance(event_id, str)
+        if groups.waits(event_id):
+            return "already-asked", None, propensity
+        # What is rarely asked about is explored, not doubtful: it is left alone.
+        near = groups.near(row.features) if propensity > check else None
+        if near is None:
+            return None, None, propensity
+        if check <= draw < propensity:
+            groups.join(event_id, near, row.features, number)
+            return "grouped", near, check
+        return None, near, check
 
     def _alarmed(self, state: State) -> State:
         """Return the strategy's state after an alarm."""
@@ -333,6 +378,7 @@ class ActiveLearner:
         asked: Decision | None,
         blocked: str | None,
         settled: list[Settled],
+        near: str | None = None,
     ) -> Incident:
         """Ask if that was the decision, and return what happened."""
         query, line = None, b""
@@ -340,6 +386,8 @@ class ActiveLearner:
             query = self._query(row, scores, asked)
             settled = settled + self.desk.ask(query)
             line = self.desk.line(query.event_id)
+            if self.groups is not None:
+                self.groups.asked(query.event_id, row.features, query.event_number, near)
         return Incident(place, self.events + 1, query, line, blocked, settled)
 
     def _query(self, event: EventRow, scores: Scores, decision: Decision) -> QueryRow:
@@ -374,6 +422,9 @@ class ActiveLearner:
             except RecordError as error:
                 settled = Settled(number, error.reason, error.detail, label, position)
                 return Taught(error.reason, error.detail, None, [settled])
+        groups = self.groups
+        followers: tuple[LogRecord, ...] = ()
+        split = groups is not None and label.only_this and groups.split(label.event_id)
         settled_all, record = self.desk.submit(number, label, position, self.model.version)
         example, amendment = None, None
         refused: str | None = None
@@ -388,11 +439,21 @@ class ActiveLearner:
                 s._replace(outcome="refused", detail=refused) if s.outcome in ("example", "amendment") else s
                 for s in settled_all
             ]
+        if groups is not None and isinstance(record, Example) and refused is not None:
+            groups.settle(groups.answered(label.event_id), "dropped")
+        if groups is not None and (record is not None or split):
+            followers = tuple(follow(groups, label.event_id, record, self.model, self.log))
+            settled_all = [
+                s._replace(outcome="amendment", detail="what was propagated from it is withdrawn")
+                if s.number == number and followers and s.outcome not in USED
+                else s
+                for s in settled_all
+            ]
         enough = enough_of(self.strategy)
         if self.accuracy is not None and enough is not None:
             self.state = enough.review(self.state, self.accuracy, self.events)
         mine = next(s for s in settled_all if s.number == number)
-        return Taught(mine.outcome, mine.detail, example, settled_all, amendment)
+        return Taught(mine.outcome, mine.detail, example, settled_all, amendment, followers)
 
     def amend(self, amendment: Amendment, position: str = "") -> Taught:
         """Correct or erase what was learned of an event, by decision, whatever its annotators answered.
@@ -403,6 +464,7 @@ class ActiveLearner:
         number = self.labels
         self.labels += 1
         made: Amendment | None = None
+        followers: list[LogRecord] = []
         outcome = "amendment"
         try:
             made, detail = self._amendable(amendment)
@@ -414,7 +476,10 @@ class ActiveLearner:
             if refused is not None:
                 outcome, detail = "refused", refused
             self.desk.override(made.event_id, made.label)
-        return Taught(outcome, detail, None, [Settled(number, outcome, detail, amendment, position)], made)
+            if self.groups is not None:
+                followers = follow(self.groups, made.event_id, made, self.model, self.log)
+        settled = [Settled(number, outcome, detail, amendment, position)]
+        return Taught(outcome, detail, None, settled, made, tuple(followers))
 
     def _amendable(self, amendment: Amendment) -> tuple[Amendment, str]:
         """Return the amendment with the number of its example, and what it does."""
@@ -425,7 +490,7 @@ class ActiveLearner:
         if amendment.label is not None:
             self.model.check_label(amendment.label)
         number, detail = amendable(amendment, self.log)
-        return amendment.model_copy(update={"amends": number}), detail
+        return amendment.model_copy(update={"amends": number, "propagated_from": None}), detail
 
     def _watch_error(self, example: Example) -> None:
         """Test, then train: see whether the model would be wrong about an example that it is about to learn."""
@@ -440,6 +505,8 @@ class ActiveLearner:
     def _closed(self, event_id: str, answer: ClassLabel | None) -> None:
         if self.accuracy is not None:
             self.accuracy.settle(event_id, answer)
+        if self.groups is not None and answer is None:
+            self.groups.settle(self.groups.answered(event_id), "dropped")
 
     # ── state ────────────────────────────────────────────────────────────────────────────────────
 
@@ -453,12 +520,22 @@ class ActiveLearner:
         clock: str | None,
         accuracy: str | None,
         drift: str | None = None,
+        members: Iterable[MemberState] = (),
     ) -> None:
         """Take over everything but the model, as a store kept it."""
         self.state, self.events, self.labels = state, events, labels
         self.desk.load(queries, clock)
+        self._regroup(members)
         self.accuracy = self._watching(accuracy)
         self.drift = self._detecting(drift)
+
+    def _regroup(self, members: Iterable[MemberState]) -> None:
+        """Take over who is in which group, as it was kept, once the desk has its queries."""
+        if self.groups is not None:
+            opened = (
+                (query.event_id, query.features, query.event_number) for query in self.desk.open_queries
+            )
+            self.groups.load(members, opened)
 
     def _watching(self, accuracy: str | None) -> Accuracy | None:
         """Return the watch on accuracy as it was kept, if this learner has one."""
@@ -482,6 +559,7 @@ class ActiveLearner:
             "queries": list(self.desk.dump()),
             "accuracy": None if self.accuracy is None else self.accuracy.dump(),
             "drift": None if self.drift is None else self.drift.dump(),
+            "members": [] if self.groups is None else list(self.groups.dump()),
         }
         return _MAGIC + json.dumps(head).encode() + b"\n" + self.model.dump()
 
@@ -505,9 +583,11 @@ class ActiveLearner:
             desk.load([QueryState(*row) for row in head["queries"]], head["clock"])
             accuracy = self._watching(head["accuracy"])
             drift = self._detecting(head.get("drift"))
+            members = [MemberState(*row) for row in head.get("members", [])]
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise SnapshotError(f"the snapshot of the learner is corrupt: {error}") from None
         self.model.load(parts[2])  # the last that can fail
         desk.amends = self.desk.amends
         self.desk, self.state, self.events, self.labels = desk, state, events, labels
         self.accuracy, self.drift = accuracy, drift
+        self._regroup(members)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import platform
@@ -129,6 +130,13 @@ class Model:
     def positive(self) -> ClassLabel | None:
         """The class that a two-class estimator knows as True; None of others, and while it has not come."""
         return next((label for label, native in self._native.items() if native), None)
+
+    @property
+    def knows_weights(self) -> bool:
+        """Whether it can learn an example with less than full weight."""
+        last = self._estimator[-1] if isinstance(self._estimator, Pipeline) else self._estimator
+        takes = inspect.signature(last.learn_one).parameters.values()
+        return any(parameter.name == "w" or parameter.kind is parameter.VAR_KEYWORD for parameter in takes)
 
     @property
     def estimator(self) -> Any:

@@ -14,6 +14,7 @@ from zlib import crc32
 from connectors.sqlite.schema import checksum, connect, explained, pipeline_of, progress_of, read_examples
 from stream_al.codec import EventRow, QueryRow, encode_lines
 from stream_al.errors import StoreBusyError, StoreError
+from stream_al.groups import KEPT, MemberState
 from stream_al.labels import QueryState
 from stream_al.ports import NEVER, Batch, IncomingLabel, Position, Recovered
 from stream_al.records import Amendment, LogRecord
@@ -99,6 +100,12 @@ class SqliteStore:
                 (self._remember,),
             )
             queries = [QueryState(*row) for row in (*opened, *closed)]
+            rows = self.connection.execute(
+                "SELECT * FROM members WHERE status = 'waiting' UNION ALL SELECT * FROM (SELECT * FROM members "
+                "WHERE status NOT IN ('waiting', 'dropped') ORDER BY joined DESC LIMIT ?)",
+                (KEPT,),
+            )
+            members = [MemberState(*row) for row in rows]
             last = {"predictions": b"", "queries": b"", "dead_letters": b""}
             for predictions, asked in self.connection.execute(
                 "SELECT CAST(predictions AS BLOB), CAST(queries AS BLOB) FROM batches WHERE number = ?",
@@ -109,7 +116,7 @@ class SqliteStore:
                 "SELECT letter FROM dead_letters WHERE batch = ? ORDER BY number", (progress.batch,)
             )
             last["dead_letters"] = b"".join(letter.encode() + b"\n" for (letter,) in letters)
-        return Recovered(progress, queries, last)
+        return Recovered(progress, queries, last, members)
 
     def commit(self, batch: Batch) -> None:
         """Write a batch in one transaction."""
@@ -171,6 +178,7 @@ class SqliteStore:
             ],
         )
         many(_CHANGE_QUERY, batch.changed)
+        many("INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?)", batch.members)
         many(
             "INSERT INTO examples VALUES (?, ?, ?)",
             [(place, record.event_id, record.to_json().decode()) for place, record in batch.examples],

@@ -153,8 +153,7 @@ def _take(learner: ActiveLearner, log: ListedLog, answer: Label | Amendment, pos
     taught = (
         learner.amend(answer, position) if isinstance(answer, Amendment) else learner.teach(answer, position)
     )
-    if taught.record is not None:
-        log.append(taught.record)
+    log += taught.records
 
 
 def _log(recording: Recording, learner: ActiveLearner, asked: set[str]) -> _Arrivals:

@@ -28,7 +28,7 @@ from stream_al.ports import (
     Sink,
     Store,
 )
-from stream_al.records import MAX_NAME, Amendment, DeadLetter, Label, LogRecord, parse_answer
+from stream_al.records import MAX_NAME, Amendment, DeadLetter, Example, Label, LogRecord, parse_answer
 
 UNTIL: Final = ("events-end", "answered", "stopped")
 _WAIT: Final = 0.05
@@ -79,6 +79,8 @@ class Worker:
     ) -> None:
         self.learner = learner
         learner.desk.keep_changes = True  # the store takes them, batch by batch
+        if learner.groups is not None:
+            learner.groups.keep_changes = True
         self.progress = Progress(state=learner.state)
         self._events = events
         self._labels = labels
@@ -111,6 +113,7 @@ class Worker:
             clock=progress.clock,
             accuracy=progress.accuracy,
             drift=progress.drift,
+            members=recovered.members,
         )
         self._events.seek(progress.event_position)
         self._labels.seek(progress.label_position)
@@ -265,8 +268,9 @@ class Worker:
             batch.received.append(
                 Received(number, at_event, position, record, answer.event_id, taught.outcome, taught.detail)
             )
-            if taught.record is not None:
-                batch.examples.append((self.learner.model.version - 1, taught.record))
+            records = taught.records
+            batch.examples += enumerate(records, self.learner.model.version - len(records))
+            counts["propagated"] += sum(isinstance(record, Example) for record in taught.followers)
             self._settle(batch, counts, taught.settled, at_event)
 
     def _settle(self, batch: Batch, counts: Counter[str], settled: Iterable[Settled], at_event: int) -> None:
@@ -290,6 +294,8 @@ class Worker:
         totals = Counter(before.counts)
         totals.update(counts)
         batch.changed = learner.desk.take_changes()
+        if learner.groups is not None:
+            batch.members = learner.groups.take_changes()
         model = learner.model
         if model.checkpointed > self._saved_snapshot:
             batch.snapshot = (model.checkpointed, model.checkpoint)
