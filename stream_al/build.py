@@ -36,6 +36,9 @@ def build_learner(config: Config, name: str = "the configuration") -> ActiveLear
         )
     except ModelError as error:
         raise ConfigError(f"{name}: [model] {error}") from None
+    groups = config.groups.rules()
+    if groups is not None and groups.weight != 1.0 and not model.knows_weights:
+        raise ConfigError(f"{name}: [groups] weight: this model's learn_one knows no weights; set it to 1")
     return ActiveLearner(
         model,
         config.query_strategy(),
@@ -44,6 +47,7 @@ def build_learner(config: Config, name: str = "the configuration") -> ActiveLear
         window=config.accuracy.window,
         calibrated=config.strategy.calibrated,
         drift=config.drift.rules(),
+        groups=groups,
     )
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from stream_al.codec import decode_json, encode_json
-from stream_al.nearness import Nearness
 from stream_al.records import Features, FeatureValue
 from stream_al.strategies.base import require_share
+
+if TYPE_CHECKING:  # with it comes NumPy, which the page's server does without
+    from stream_al.nearness import Nearness
 
 KEPT: Final = 100_000
 """Events whose group is remembered after it was answered, so that what people say later reaches the group."""
@@ -118,6 +120,8 @@ class Groups:
     def near(self, features: Features) -> str | None:
         """Return the open query whose group an event belongs to, if there is one that takes more."""
         if self._nearness is None:
+            from stream_al.nearness import Nearness
+
             held = islice(self._open.items(), self.rules.groups)
             self._nearness = Nearness((name, known) for name, (known, _) in held)
         return self._nearness.nearest(features, self.rules.within, self._takes_more)

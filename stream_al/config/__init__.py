@@ -18,7 +18,14 @@ from pydantic import (
     model_validator,
 )
 
-from stream_al.config.asking import ColdStartConfig, DriftConfig, LimitsConfig, QuotaConfig, StrategyConfig
+from stream_al.config.asking import (
+    ColdStartConfig,
+    DriftConfig,
+    GroupsConfig,
+    LimitsConfig,
+    QuotaConfig,
+    StrategyConfig,
+)
 from stream_al.config.base import Section, defaults, duration
 from stream_al.config.services import KafkaConfig, TopicsConfig, WebhooksConfig
 from stream_al.desk_rules import DeskRules
@@ -39,6 +46,7 @@ __all__ = [
     "Config",
     "DriftConfig",
     "EventsConfig",
+    "GroupsConfig",
     "KafkaConfig",
     "LabelsConfig",
     "LimitsConfig",
@@ -155,6 +163,7 @@ class Config(BaseSettings):
     strategy: StrategyConfig = StrategyConfig()
     limits: LimitsConfig = LimitsConfig()
     drift: DriftConfig = DriftConfig()
+    groups: GroupsConfig = GroupsConfig()
     accuracy: AccuracyConfig = AccuracyConfig()
     events: EventsConfig = EventsConfig()
     labels: LabelsConfig = LabelsConfig()
@@ -186,6 +195,15 @@ class Config(BaseSettings):
             raise ValueError(f"[drift] reserve: leaves {left:.3g} of the budget, less than explore")
         return self
 
+    @model_validator(mode="after")
+    def _groups_of_one_worker(self) -> Config:
+        if self.kafka is not None and self.groups.within is not None:
+            raise ValueError(
+                "[groups] within: an event and the query it is like may be in partitions of different workers on Kafka, "
+                "so nothing can be grouped there; leave [groups] out"
+            )
+        return self
+
     def query_strategy(self) -> QueryStrategy:
         """Return the strategy, with its reserve and within its limits."""
         return self.limits.around(self.drift.around(self.strategy))
@@ -194,7 +212,11 @@ class Config(BaseSettings):
         """Return what decides the results: a store keeps it, and refuses to go on with another."""
         strategy = {"name", "cold_start", *self.strategy.used()}
         # Left out when there are none, so that a store made before there were any is still the same pipeline's.
-        used = {"limits": self.limits.active(), "drift": bool(self.drift.watch)}
+        used = {
+            "limits": self.limits.active(),
+            "drift": bool(self.drift.watch),
+            "groups": self.groups.within is not None,
+        }
         also = {
             name: getattr(self, name).model_dump(mode="json", exclude_none=True)
             for name, is_used in used.items()
@@ -227,6 +249,7 @@ def stored_config(pipeline: dict[str, Any], name: str) -> Config:
             strategy=StrategyConfig(**pipeline["strategy"]),
             limits=LimitsConfig(**pipeline.get("limits", {})),
             drift=DriftConfig(**pipeline.get("drift", {})),
+            groups=GroupsConfig(**pipeline.get("groups", {})),
             accuracy=AccuracyConfig(**pipeline["accuracy"]),
             labels=LabelsConfig(**pipeline["labels"]),
             run=RunConfig(**pipeline["run"]),

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from stream_al.config.base import Section, defaults, duration
+from stream_al.groups import GroupRules
 from stream_al.monitor import ConfidentEnough, DriftRules
 from stream_al.strategies import (
     AnyOf,
@@ -188,6 +189,28 @@ class LimitsConfig(Section):
             **{name: getattr(self, name) for name in (*RATES, "cost_per_label", "burst", "answers_within")},
             quotas=tuple(Quota(quota.by, quota.share) for quota in self.quotas),
         )
+
+
+class GroupsConfig(Section):
+    """``[groups]``: when near-duplicates of an open query are grouped with it."""
+
+    within: float | None = Field(None, gt=0.0, allow_inf_nan=False)
+    weight: float = Field(0.5, gt=0.0, le=1.0)
+    most: int = Field(20, ge=1)
+    groups: int = Field(500, ge=1)
+    check: float = Field(0.05, ge=0.0, le=1.0)
+
+    @model_validator(mode="after")
+    def _meaningful(self) -> GroupsConfig:
+        if self.within is None and self.model_fields_set - defaults(self):
+            raise ValueError("within: nothing is grouped; set it to 0.2, say")
+        return self
+
+    def rules(self) -> GroupRules | None:
+        """Return when an event joins a group; None where nothing is grouped."""
+        if self.within is None:
+            return None
+        return GroupRules(self.within, self.weight, self.most, self.groups, self.check)
 
 
 class DriftConfig(Section):
