@@ -21,6 +21,7 @@ from stream_al.errors import (
     StoreError,
     StreamALError,
 )
+from stream_al.groups import GroupRules
 from stream_al.labels import LabelDesk
 from stream_al.monitor import Accuracy, Calibration, ConfidentEnough, Drift, DriftRules
 from stream_al.records import Amendment, DeadLetter, Event, Example, Label, Prediction, Query
@@ -82,6 +83,7 @@ __all__ = [
     "Entropy",
     "Event",
     "Example",
+    "GroupRules",
     "Label",
     "LabelDesk",
     "LeastConfidence",
