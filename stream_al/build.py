@@ -16,6 +16,7 @@ from stream_al.desk_rules import DeskRules
 from stream_al.errors import ConfigError, ModelError
 from stream_al.learner import ActiveLearner
 from stream_al.model import Model
+from stream_al.window import require_clustering
 
 
 def build_learner(config: Config, name: str = "the configuration") -> ActiveLearner:
@@ -36,7 +37,9 @@ def build_learner(config: Config, name: str = "the configuration") -> ActiveLear
         )
     except ModelError as error:
         raise ConfigError(f"{name}: [model] {error}") from None
-    groups = config.groups.rules()
+    groups = config.group_rules()
+    if groups is not None and groups.window:
+        require_clustering()
     if groups is not None and groups.weight != 1.0 and not model.knows_weights:
         raise ConfigError(f"{name}: [groups] weight: this model's learn_one knows no weights; set it to 1")
     return ActiveLearner(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from stream_al.codec import decode_json, encode_json
+from stream_al.codec import EventRow, decode_json, encode_json
 from stream_al.records import Features, FeatureValue
 from stream_al.strategies.base import require_share
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:  # with it comes NumPy, which the page's server does without
 KEPT: Final = 100_000
 """Events whose group is remembered after it was answered, so that what people say later reaches the group."""
 WAITING: Final = "waiting"
+HELD: Final = (WAITING, "collected", "planned")
+"""Of who is still to be asked about, or to learn from somebody's answer."""
+GONE: Final = ("dropped", "asked")
+"""Of who belongs to no group any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class GroupRules:
     ----------
     within
         The distance up to which an event is like another (`stream_al.nearness`): the root mean squared difference of
-        their features, in standard deviations among the open queries. 0.2 is near.
+        their features, in standard deviations among the open queries. 0.2 is near. None groups nothing but a window.
     weight
         Of a propagated example, where a person's label weighs 1.
     most
@@ -43,22 +47,31 @@ class GroupRules:
         The share of near-duplicates that are asked about nevertheless. Their answers are people's answers about a
         group: where they differ from its label, what was propagated is withdrawn. They also keep the propensity of every
         event above 0, and with it the estimate of the accuracy honest.
+    window
+        The first so many events are grouped before anything is asked (`stream_al.window`); 0: there is no window.
+        It needs scikit-learn.
+    representatives
+        How many of the window are asked about.
     """
 
-    within: float
+    within: float | None
     weight: float = 0.5
     most: int = 20
     groups: int = 500
     check: float = 0.05
+    window: int = 0
+    representatives: int = 50
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.within < float("inf"):
+        if self.within is not None and not 0.0 < self.within < float("inf"):
             raise ValueError(f"within = {self.within!r}: must be a distance above 0, 0.2 say")
         if not 0.0 < self.weight <= 1.0:
             raise ValueError(f"weight = {self.weight!r}: must be above 0, and at most 1")
-        for name in ("most", "groups"):
+        for name in ("most", "groups", "representatives"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)!r}: must be at least 1")
+        if self.window < 0:
+            raise ValueError(f"window = {self.window!r}: must not be negative")
         require_share("check", self.check)
 
 
@@ -70,11 +83,12 @@ class MemberState(NamedTuple):
     """The event that was asked about for all of them."""
     status: str
     """``"waiting"`` for the answer, ``"taught"`` by it, ``"dropped"`` without one; ``"check"``: asked about itself;
-    ``"split"``, of a representative: somebody said that its label is of it alone."""
+    ``"split"``, of a representative: somebody said that its label is of it alone. Of a window: ``"collected"``,
+    ``"planned"`` to be asked about, ``"asked"``."""
     joined: int
     """The number of the event."""
     features: str
-    """As JSON, while it is waiting; else empty."""
+    """As JSON, while it is waiting; of a window the whole event; else empty."""
 
 
 class Groups:
@@ -109,16 +123,22 @@ class Groups:
         self._waiting: dict[str, list[str]] = {}
         self._changed: dict[str, MemberState] = {}
         self._nearness: Nearness | None = None
+        self._window: dict[str, None] = {}
+        """Of the window: those collected, and then those planned to be asked about, in order."""
+        self.collecting = rules.window > 0
+        """Whether the window is open: events are collected, and nothing is asked."""
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────
 
     def waits(self, event_id: str) -> bool:
-        """Tell whether an event waits for the answer to another one."""
+        """Tell whether an event waits for the answer to another one, or to be asked about."""
         row = self._rows.get(event_id)
-        return row is not None and row.status == WAITING
+        return row is not None and row.status in HELD
 
     def near(self, features: Features) -> str | None:
         """Return the open query whose group an event belongs to, if there is one that takes more."""
+        if self.rules.within is None:
+            return None
         if self._nearness is None:
             from stream_al.nearness import Nearness
 
@@ -137,13 +157,62 @@ class Groups:
 
     def asked(self, event_id: str, features: Features, number: int, near: str | None = None) -> None:
         """Take note of a query: from now on it has a group, or is a check of the one it is ``near``."""
-        if event_id in self._rows:
+        known = self._rows.get(event_id)
+        if known is not None and known.status == "planned":
+            self._write(known._replace(status="asked", features=""))
+            del self._window[event_id]
+        elif known is not None:
             return  # asked about again, long after
         if near is None:
             self._open[event_id] = (features, number)
             self._nearness = None
         else:
             self._write(MemberState(event_id, near, "check", number, ""))
+
+    # ── the window ───────────────────────────────────────────────────────────────────────────────
+
+    def collect(self, row: EventRow, number: int, key: str) -> bool:
+        """Keep an event of the window; the first after it decides who of the window is asked about.
+
+        Parameters
+        ----------
+        row
+            The event.
+        number
+            Its number.
+        key
+            Seeds the clustering.
+
+        Returns
+        -------
+        bool
+            Whether it is of the window.
+        """
+        from stream_al.window import collected, planned
+
+        if number < self.rules.window:
+            member = collected(row, number)
+            self._write(member)
+            self._window[member.event_id] = None
+            return True
+        self.collecting = False
+        window, self._window = [self._rows[name] for name in self._window], {}
+        plan = planned(window, self.rules.representatives, key) if window else []
+        for member in plan:
+            self._forget(self._rows[member.event_id])  # it may belong to another one now
+            self._write(member)
+            if member.status == "planned":
+                self._window[member.event_id] = None
+            elif member.status == WAITING:
+                self._waiting.setdefault(member.representative, []).append(member.event_id)
+        return False
+
+    def next_planned(self) -> MemberState | None:
+        """Return whom of the window to ask about next, of the largest group; None when there is nobody."""
+        if self.collecting or not self._window:
+            return None
+        rows = (self._rows[name] for name in self._window)
+        return min(rows, key=lambda row: (-self.size(row.event_id), row.joined))
 
     # ── answers ──────────────────────────────────────────────────────────────────────────────────
 
@@ -185,10 +254,10 @@ class Groups:
         self._rows[row.event_id] = row
         if self.keep_changes:
             self._changed[row.event_id] = row
-        if row.status == "dropped":
+        if row.status in GONE:
             self._forget(row)
         elif len(self._rows) > KEPT:
-            self._forget(next(kept for kept in self._rows.values() if kept.status != WAITING))
+            self._forget(next(kept for kept in self._rows.values() if kept.status not in HELD))
 
     def _forget(self, row: MemberState) -> None:
         del self._rows[row.event_id]
@@ -207,7 +276,9 @@ class Groups:
         """Yield what is remembered, in the order in which events joined."""
         yield from self._rows.values()
 
-    def load(self, rows: Iterable[MemberState], queries: Iterable[tuple[str, Features, int]]) -> None:
+    def load(
+        self, rows: Iterable[MemberState], queries: Iterable[tuple[str, Features, int]], events: int
+    ) -> None:
         """Take over what `dump` gave, or the newest that `take_changes` gave of each event; and the open queries.
 
         Parameters
@@ -216,15 +287,20 @@ class Groups:
             In any order.
         queries
             The event, its features and its number, of each open query, oldest first.
+        events
+            How many were answered.
         """
         self._open, self._rows, self._members, self._waiting, self._changed = {}, {}, {}, {}, {}
+        self._window, self.collecting = {}, 0 < self.rules.window >= events
         for row in sorted(rows, key=lambda row: (row.joined, row.event_id)):
-            if row.status == "dropped":
+            if row.status in GONE:
                 continue
             self._rows[row.event_id] = row
             self._members.setdefault(row.representative, []).append(row.event_id)
             if row.status == WAITING:
                 self._waiting.setdefault(row.representative, []).append(row.event_id)
+            elif row.status in HELD:
+                self._window[row.event_id] = None
         for event_id, features, number in queries:
             if event_id not in self._rows:
                 self._open[event_id] = (features, number)

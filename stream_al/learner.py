@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Final, NamedTuple
 
 import msgspec
@@ -98,6 +99,8 @@ class Incident(NamedTuple):
     """Labels whose query expired or was withdrawn."""
     error: RecordError | None = None
     """Why the event has no prediction."""
+    event: bytes | None = None
+    """The event that the query is about, as JSON, where it is another one: of the cold-start window."""
 
 
 class ActiveLearner:
@@ -183,7 +186,7 @@ class ActiveLearner:
         """Events answered so far."""
         self.labels = 0
         """Labels received so far."""
-        self._draw = Draws(key)
+        self._key, self._draw = key, Draws(key)
 
     @property
     def strategy(self) -> QueryStrategy:
@@ -220,7 +223,7 @@ class ActiveLearner:
         for incident in incidents:
             if incident.error is not None:
                 raise incident.error
-            query, settled = incident.query, incident.settled
+            query, settled = incident.query or query, settled + incident.settled
         row = predictions[0]
         prediction = Prediction.model_validate({name: getattr(row, name) for name in row.__struct_fields__})
         return Processed(prediction, None if query is None else query.public(), settled)
@@ -329,6 +332,12 @@ class ActiveLearner:
                     reason,
                 )
             )
+            if groups is not None and not ask and (member := groups.next_planned()) is not None:
+                self.events = first + len(predictions)
+                planned = self._ask_planned(len(predictions) - 1 + failed, member, row.timestamp)
+                if planned is not None:
+                    incidents.append(planned)
+                    ask, state = True, self.strategy.charge(state)
             if ask and until_asked:
                 break
         self.events, self.state = first + len(predictions), state
@@ -344,6 +353,8 @@ class ActiveLearner:
         assert isinstance(event_id, str)
         if groups.waits(event_id):
             return "already-asked", None, propensity
+        if groups.collecting and groups.collect(row, number, self._key):
+            return "window", None, propensity
         # What is rarely asked about is explored, not doubtful: it is left alone.
         near = groups.near(row.features) if propensity > check else None
         if near is None:
@@ -383,14 +394,33 @@ class ActiveLearner:
         """Ask if that was the decision, and return what happened."""
         query, line = None, b""
         if asked is not None:
-            query = self._query(row, scores, asked)
+            query = self._query(row, scores, asked, self.events)
             settled = settled + self.desk.ask(query)
             line = self.desk.line(query.event_id)
             if self.groups is not None:
                 self.groups.asked(query.event_id, row.features, query.event_number, near)
         return Incident(place, self.events + 1, query, line, blocked, settled)
 
-    def _query(self, event: EventRow, scores: Scores, decision: Decision) -> QueryRow:
+    def _ask_planned(self, place: int, member: MemberState, now: datetime | None) -> Incident | None:
+        """Ask about an event of the cold-start window; None when the desk is full."""
+        from stream_al.window import event_of
+
+        assert self.groups is not None
+        event, event_id = event_of(member), member.event_id
+        share = (1 + self.groups.size(event_id)) / self.groups.rules.window
+        (scores,) = self.model.score_all([event["features"]])
+        if self.desk.blocks(event_id, share) is not None or not isinstance(scores, Scores):
+            return None
+        decision = Decision(True, share, None, 1.0, "representative")
+        number = self.events - 1
+        row = EventRow(event["features"], event_id, now, event.get("key"), event.get("display"))
+        query = self._query(row, scores, decision, number)
+        settled = self.desk.ask(query)
+        self.groups.asked(event_id, row.features, number)
+        line = self.desk.line(event_id)
+        return Incident(place, self.events, query, line, None, settled, event=member.features.encode())
+
+    def _query(self, event: EventRow, scores: Scores, decision: Decision, number: int) -> QueryRow:
         return QueryRow(
             event.id,  # type: ignore[arg-type]
             event.features,
@@ -403,7 +433,7 @@ class ActiveLearner:
             decision.propensity,
             decision.reason,
             scores.version,
-            self.events,
+            number,
             event.timestamp,
         )
 
@@ -535,7 +565,7 @@ class ActiveLearner:
             opened = (
                 (query.event_id, query.features, query.event_number) for query in self.desk.open_queries
             )
-            self.groups.load(members, opened)
+            self.groups.load(members, opened, self.events)
 
     def _watching(self, accuracy: str | None) -> Accuracy | None:
         """Return the watch on accuracy as it was kept, if this learner has one."""

@@ -102,7 +102,7 @@ Display = Annotated[dict[str, JsonValue], AfterValidator(_printable)]
 
 Reason: TypeAlias = Literal[
     "none", "cold-start", "uncertain", "explore", "random", "drift", "representative",
-    "already-asked", "queue-full", "grouped", "rate-limit", "cost-limit", "slow-answers", "quota",
+    "already-asked", "queue-full", "grouped", "window", "rate-limit", "cost-limit", "slow-answers", "quota",
 ]  # fmt: skip
 """Why an event was asked about, or why it could not be."""
 

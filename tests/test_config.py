@@ -79,6 +79,23 @@ def config_of(tmp_path: Path, text: str) -> Config:
             "[groups]\nwithin = 0.2\n[kafka]\nbootstrap = 'localhost:9092'",
             "[groups] within: an event and the query it is like may be in partitions of different workers on Kafka",
         ),
+        ("[strategy.cold_start]\nwindow = 100", "window: belongs to rule = 'representatives'"),
+        (
+            "[strategy.cold_start]\nrule = 'representatives'\nasks = 9",
+            "asks: means nothing to rule = 'representatives'",
+        ),
+        (
+            "[strategy.cold_start]\nrule = 'representatives'\nwindow = 20",
+            "examples: 50 representatives cannot be chosen of 20 events",
+        ),
+        (
+            "[strategy.cold_start]\nrule = 'representatives'\n[limits]\nlabels_per_day = 9",
+            "asks about as many as it says, whatever [limits] allow",
+        ),
+        (
+            "[strategy.cold_start]\nrule = 'representatives'\n[kafka]\nbootstrap = 'localhost:9092'",
+            "[strategy.cold_start] rule = 'representatives': an event and the query it is like may be",
+        ),
         ("not toml", "not TOML"),
     ],
 )
@@ -169,6 +186,15 @@ def test_groups_are_a_part_of_the_pipeline_where_there_are_any(tmp_path: Path) -
     learner = build_learner(stored_config(config.pipeline(), "x"))
     assert learner.groups is not None
     assert learner.groups.rules == GroupRules(0.2, 1.0, 3, 7, 0.1)
+
+
+def test_representatives_of_a_window_are_groups_too(tmp_path: Path) -> None:
+    text = "[strategy.cold_start]\nrule = 'representatives'\nexamples = 20\nwindow = 100"
+    config = config_of(tmp_path, text)
+    learner = build_learner(stored_config(config.pipeline(), "x"))
+    assert learner.groups is not None
+    assert learner.groups.rules == GroupRules(None, window=100, representatives=20)
+    assert learner.strategy == ColdStart(Budgeted(), 20, "none", asks=20)
 
 
 def test_a_model_that_knows_no_weights_cannot_learn_what_is_propagated_with_less(tmp_path: Path) -> None:

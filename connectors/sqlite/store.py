@@ -14,7 +14,7 @@ from zlib import crc32
 from connectors.sqlite.schema import checksum, connect, explained, pipeline_of, progress_of, read_examples
 from stream_al.codec import EventRow, QueryRow, encode_lines
 from stream_al.errors import StoreBusyError, StoreError
-from stream_al.groups import KEPT, MemberState
+from stream_al.groups import GONE, HELD, KEPT, MemberState
 from stream_al.labels import QueryState
 from stream_al.ports import NEVER, Batch, IncomingLabel, Position, Recovered
 from stream_al.records import Amendment, LogRecord
@@ -101,8 +101,8 @@ class SqliteStore:
             )
             queries = [QueryState(*row) for row in (*opened, *closed)]
             rows = self.connection.execute(
-                "SELECT * FROM members WHERE status = 'waiting' UNION ALL SELECT * FROM (SELECT * FROM members "
-                "WHERE status NOT IN ('waiting', 'dropped') ORDER BY joined DESC LIMIT ?)",
+                f"SELECT * FROM members WHERE status IN {HELD} UNION ALL SELECT * FROM (SELECT * FROM members "
+                f"WHERE status NOT IN {HELD + GONE} ORDER BY joined DESC LIMIT ?)",
                 (KEPT,),
             )
             members = [MemberState(*row) for row in rows]

@@ -55,7 +55,10 @@ def check_store(open_store: Callable[[], Store]) -> None:
 
 
 _MEMBERS: Final = (
-    (MemberState("m0", "e0.0", "waiting", 7, '{"é":1.0}'), MemberState("m1", "e0.0", "waiting", 8, '{"x":2}')),
+    (
+        MemberState("m0", "e0.0", "waiting", 7, '{"é":1.0}'),
+        MemberState("m1", "e0.0", "waiting", 8, '{"x":2}'),
+    ),
     (MemberState("m0", "e0.0", "taught", 7, ""), MemberState("m2", "e0.1", "waiting", 9, '{"x":3}')),
     (),
 )

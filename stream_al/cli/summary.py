@@ -66,6 +66,7 @@ def show(found: dict[str, Any], console: Console) -> None:
         told = {
             "already-asked": "their id has a query",
             "queue-full": "max_open queries were open",
+            "window": "collected, to choose representatives",
             "grouped": "like an open query, whose answer they wait for",
             **HELD_BACK,
         }

@@ -30,6 +30,7 @@ from stream_al.config.base import Section, defaults, duration
 from stream_al.config.services import KafkaConfig, TopicsConfig, WebhooksConfig
 from stream_al.desk_rules import DeskRules
 from stream_al.errors import ConfigError
+from stream_al.groups import GroupRules
 from stream_al.monitor.accuracy import WINDOW
 from stream_al.strategies import QueryStrategy
 
@@ -197,12 +198,24 @@ class Config(BaseSettings):
 
     @model_validator(mode="after")
     def _groups_of_one_worker(self) -> Config:
-        if self.kafka is not None and self.groups.within is not None:
+        if self.group_rules() is None:
+            return self
+        window = self.strategy.cold_start.rule == "representatives"
+        key = "[strategy.cold_start] rule = 'representatives'" if window else "[groups] within"
+        if self.kafka is not None:
             raise ValueError(
-                "[groups] within: an event and the query it is like may be in partitions of different workers on Kafka, "
-                "so nothing can be grouped there; leave [groups] out"
+                f"{key}: an event and the query it is like may be in partitions of different workers on Kafka, "
+                "so nothing can be grouped there; leave it out"
+            )
+        if window and self.limits.active():
+            raise ValueError(
+                f"{key}: asks about as many as it says, whatever [limits] allow; leave one of them out"
             )
         return self
+
+    def group_rules(self) -> GroupRules | None:
+        """Return when near-duplicates are grouped; None where nothing is."""
+        return self.groups.rules(self.strategy.cold_start)
 
     def query_strategy(self) -> QueryStrategy:
         """Return the strategy, with its reserve and within its limits."""
@@ -215,7 +228,7 @@ class Config(BaseSettings):
         used = {
             "limits": self.limits.active(),
             "drift": bool(self.drift.watch),
-            "groups": self.groups.within is not None,
+            "groups": self.group_rules() is not None,
         }
         also = {
             name: getattr(self, name).model_dump(mode="json", exclude_none=True)

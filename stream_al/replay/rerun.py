@@ -95,7 +95,7 @@ def _run(recording: Recording, strategy: QueryStrategy, answers_known: Callable[
                 place = answered + incident.place
                 if incident.query is not None:
                     asked.add(incident.query.event_id)
-                    unknown = not answers_known(place)
+                    unknown = incident.event is None and not answers_known(place)
                 else:
                     unknown = incident.error is not None  # the recorded model could score it, this one cannot
                 if unknown:

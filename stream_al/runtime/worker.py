@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
+import msgspec
+
 from stream_al.codec import EventRow, encode_json, encode_predictions
 from stream_al.errors import RecordError, SnapshotError
 from stream_al.labels import USED, Settled
@@ -35,6 +37,7 @@ _WAIT: Final = 0.05
 """Seconds to wait for an event before looking for labels and the stop signal again."""
 RUN: Final = 128
 """Events that go through each step together: many enough for the loops, few enough for the processor's cache."""
+_decode: Final = msgspec.json.Decoder(LabelledRow).decode
 _RECORD: Final = 20_000
 """Characters of a record that a dead letter keeps."""
 
@@ -237,7 +240,8 @@ class Worker:
         if incident.query is not None:
             batch.queries.append(incident.line)
             counts[f"asked:{incident.query.reason}"] += 1
-            self._labels.asked(incident.query, row, incident.events)
+            about = row if incident.event is None else _decode(incident.event)
+            self._labels.asked(incident.query, about, incident.events)
         elif incident.blocked:
             counts[f"blocked:{incident.blocked}"] += 1
 

@@ -284,7 +284,7 @@ class Grouped(FromFile):
                     line | {"label": EVENTS[n].truth, "only_this": n % 9 == 8}
                     for n, line in zip(told, about, strict=True)
                 ),
-                *(c for n in range(max(first - 20, 0), first) for c in corrected(n)),
+                *(c for n in range(max(first - 20, 0), first, 3) for c in corrected(n)),
                 *split[::5],
             ]
             portion += [{"event_id": "e1", "label": 1.5}] * (self.PORTION - len(portion))
@@ -292,12 +292,27 @@ class Grouped(FromFile):
         (folder / "labels.jsonl").write_text("".join(line + "\n" for line in lines))
 
 
-class GroupedInMemory(InMemory):
-    rules, groups, budget = Grouped.rules, Grouped.groups, Grouped.budget
+class Windowed(OnDisk):
+    """The first events are collected; then some are asked about, after the fact, and the simulated people know them."""
+
+    rules, budget, batch_size = Grouped.rules, Grouped.budget, Grouped.batch_size
+    groups = replace(Grouped.groups, window=25, representatives=6)
     crowd = Crowd.one(12, 9)
 
 
-WORLDS: list[Callable[[Path], World]] = [InMemory, OnDisk, FromFile, FromInbox, Grouped, GroupedInMemory]
+class WindowedInMemory(InMemory):
+    rules, groups, budget, crowd = Windowed.rules, Windowed.groups, Windowed.budget, Windowed.crowd
+
+
+WORLDS: list[Callable[[Path], World]] = [
+    InMemory,
+    OnDisk,
+    FromFile,
+    FromInbox,
+    Grouped,
+    Windowed,
+    WindowedInMemory,
+]
 
 
 def live(world: World, fuse: Fuse) -> bool:
@@ -359,6 +374,26 @@ def test_what_is_left_is_one_prediction_an_event_and_verifies(tmp_path: Path) ->
     verdict = verify(tmp_path / "store.db", lambda pipeline: learner(RULES))
     assert verdict.differences == []
     assert verdict.digest == remains["digest"]
+
+
+def test_a_window_verifies_after_crashes_and_its_representatives_teach_their_groups(tmp_path: Path) -> None:
+    world = Windowed(tmp_path)
+    for point in (30, 55, 80, 120):
+        live(world, Fuse(point))
+    assert live(world, Fuse())
+    queries = [json.loads(line) for line in world.remains()["queries"].splitlines()]
+    chosen = [query["event_id"] for query in queries if query["reason"] == "representative"]
+    assert len(chosen) == 6
+    assert set(chosen) <= {event.id for event in EVENTS[:25]}
+    store = SqliteStore(tmp_path / "store.db")
+    sources = {record.propagated_from for record in store.examples()} - {None}
+    store.close()
+    assert sources & set(chosen)
+    verdict = verify(
+        tmp_path / "store.db", lambda pipeline: learner(world.rules, groups=world.groups, budget=world.budget)
+    )
+    assert verdict.differences == []
+    assert verdict.digest == world.remains()["digest"]
 
 
 def test_the_labels_of_the_file_amend_and_erase(tmp_path: Path) -> None:
