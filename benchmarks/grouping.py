@@ -1,12 +1,14 @@
-"""What grouping near-duplicates of open queries is worth: accuracy for labels spent, with and without.
+"""What grouping near-duplicates of open queries, and a cold start of representatives, are worth: accuracy for labels spent.
 
     python benchmarks/grouping.py [--data outdoor.csv.gz] [--seeds 5] [--budget 0.02 --budget 0.05]
 
 Digits (scikit-learn's), ImageSegments (River's) and any CSV file with a column `label`, as streams, in another order for
 each seed. The strategy is the usual one, by margin within a budget after a cold start; an answer comes 100 to 300 events
-late. *accuracy* is prequential: each event is answered before its label can be known. *labels* are those that people gave,
+late. *within* is the distance up to which events are grouped, *window* of how many first events 50 representatives are
+chosen. *accuracy* is prequential: each event is answered before its label can be known. *labels* are those that people gave,
 *propagated* those that others took over at half the weight, *right* the share of these that are the truth. Cells are means
-and 95 % intervals over seeds; *gain* is the accuracy with grouping less that without, of the same seed.
+and 95 % intervals over seeds; *gain* is the accuracy less that with neither, of the same seed; *later* is the same of
+the events after the first 500.
 """
 
 from __future__ import annotations
@@ -30,8 +32,16 @@ from stream_al.learner import ActiveLearner, default_strategy
 from stream_al.records import Event, Example, Label
 from stream_al.replay.group import Estimate
 from stream_al.replay.stream import LabelledStream, truth_of
+from stream_al.strategies import Budgeted, ColdStart
 
-WITHIN = (0.1, 0.2, 0.4, 0.6)
+WAYS: dict[str, tuple[float | None, int]] = {
+    "within 0.2": (0.2, 0),
+    "within 0.4": (0.4, 0),
+    "within 0.6": (0.6, 0),
+    "window 150": (None, 150),
+    "window 300": (None, 300),
+}
+START = 500
 LATE = (100, 300)
 
 
@@ -39,6 +49,8 @@ class Run(NamedTuple):
     """What came of one stream."""
 
     accuracy: float
+    later: float
+    """Of the events after the first `START`."""
     labels: int
     propagated: int
     right: float
@@ -51,10 +63,14 @@ def run(
     order, late = Draws(key, "order"), Draws(key, "late")
     rows = sorted(stream.rows, key=lambda row: order(str(row.id)))
     log = ListedLog()
-    learner = ActiveLearner(make(), default_strategy(budget), key=key, window=None, log=log, groups=groups)
+    strategy = default_strategy(budget)
+    if groups is not None and groups.window:
+        strategy = ColdStart(Budgeted(budget), groups.representatives, "none", asks=groups.representatives)
+    learner = ActiveLearner(make(), strategy, key=key, window=None, log=log, groups=groups)
     truths = {str(row.id): truth_of(row) for row in rows}
     coming: deque[tuple[float, str]] = deque()
-    right = labels = 0
+    right: list[bool] = []
+    labels = 0
     for number, row in enumerate(rows):
         while coming and coming[0][0] <= number:
             _, name = coming.popleft()
@@ -64,13 +80,15 @@ def run(
             labels += 1
         event = Event(id=str(row.id), features=row.features)
         prediction, query, _ = learner.process(event)
-        right += prediction.label == truth_of(row)
+        right.append(prediction.label == truth_of(row))
         if query is not None:
-            due = number + LATE[0] + (LATE[1] - LATE[0]) * late(event.id)
-            coming = deque(sorted([*coming, (due, event.id)]))
+            due = number + LATE[0] + (LATE[1] - LATE[0]) * late(query.event_id)
+            coming = deque(sorted([*coming, (due, query.event_id)]))
     taken = [r for r in log if isinstance(r, Example) and r.propagated_from is not None]
     true = sum(example.label == truths[example.event_id] for example in taken)
-    return Run(right / len(rows), labels, len(taken), true / len(taken) if taken else 1.0)
+    after = right[START:]
+    share = true / len(taken) if taken else 1.0
+    return Run(sum(right) / len(right), sum(after) / len(after), labels, len(taken), share)
 
 
 def main() -> None:
@@ -88,19 +106,30 @@ def main() -> None:
         events = open_events(EventsConfig(path=str(path), label_column="label"))
         streams.append(LabelledStream.read(events, path.name.partition(".")[0]))
     table = Table(title=f"prequential accuracy, {given.seeds} seeds")
-    for name in ("stream", "model", "budget", "within", "labels", "propagated", "right", "accuracy", "gain"):
+    for name in (
+        "stream",
+        "model",
+        "budget",
+        "grouped",
+        "labels",
+        "propagated",
+        "right",
+        "accuracy",
+        "gain",
+        "later",
+    ):
         table.add_column(name, justify="left" if name in ("stream", "model") else "right")
     for stream in streams:
-        for model in ("logistic regressions", "Hoeffding tree", "Gaussian naive Bayes"):
+        for model in ("logistic regressions", "Hoeffding tree"):
             make, weight = MODELS[model]
             for budget in given.budget or [0.02, 0.05]:
                 keys = [f"seed {seed}" for seed in range(given.seeds)]
                 off = [run(stream, make, budget, None, key) for key in keys]
                 _row(table, stream.name, model, budget, "off", off, off)
-                for within in WITHIN:
-                    rules = GroupRules(within, weight)
+                for way, (within, window) in WAYS.items():
+                    rules = GroupRules(within, weight, window=window)
                     on = [run(stream, make, budget, rules, key) for key in keys]
-                    _row(table, stream.name, model, budget, f"{within:g}", on, off)
+                    _row(table, stream.name, model, budget, way, on, off)
     Console(width=140).print(table)
 
 
@@ -108,6 +137,7 @@ def _row(
     table: Table, stream: str, model: str, budget: float, name: str, runs: list[Run], off: list[Run]
 ) -> None:
     gains = [100 * (one.accuracy - other.accuracy) for one, other in zip(runs, off, strict=True)]
+    later = [100 * (one.later - other.later) for one, other in zip(runs, off, strict=True)]
     taken = sum(run.propagated for run in runs)
     table.add_row(
         stream,
@@ -118,7 +148,7 @@ def _row(
         f"{taken / len(runs):.0f}",
         f"{sum(run.right * run.propagated for run in runs) / taken:.0%}" if taken else "",
         _cell(Estimate.of([100 * run.accuracy for run in runs]), "%"),
-        "" if runs is off else _cell(Estimate.of(gains), "", sign="+"),
+        *("" if runs is off else _cell(Estimate.of(values), "", sign="+") for values in (gains, later)),
     )
 
 
