@@ -189,15 +189,13 @@ class Worker:
     def step(self) -> bool:
         """Work off one micro-batch; return False when there was nothing to do."""
         learner = self.learner
+        rows = self._events.read(self._most, _WAIT)
         batch = Batch(first_event=learner.events, state=learner.state)
         self._new = batch.examples
         counts: Counter[str] = Counter()
-        # Before events are read, so that none waits while labels of others are learned.
-        self._take(batch, counts, self._labels.poll(learner.events))
-        rows = self._events.read(self._most, 0.0 if batch.received else _WAIT)
-        if not rows and self._events.exhausted:
-            # Nothing is left to wait for: a simulated oracle then answers all it still owes.
-            self._take(batch, counts, self._labels.poll(float("inf")))
+        # After the last event nothing is left to wait for: a simulated oracle then answers all it still owes.
+        now = float("inf") if not rows and self._events.exhausted else learner.events
+        self._take(batch, counts, self._labels.poll(now))
         if self._batch_seconds is None:
             self._work(batch, counts, rows)
         else:
