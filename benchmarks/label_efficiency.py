@@ -33,6 +33,7 @@ from stream_al import (
     Balanced,
     Budgeted,
     ColdStart,
+    Importance,
     Model,
     QueryStrategy,
     Random,
@@ -45,10 +46,15 @@ from stream_al.errors import RecordError
 from stream_al.records import Example
 from stream_al.replay.contenders import default_cold_start, most_while_late
 
-Decide = Callable[[Scores, Mapping[str, float], float], bool]
+Decide = Callable[[Scores, Mapping[str, float], float], float]
+"""From the answer, the features and a draw to the weight that the label is learned with; 0 does not ask."""
 BUDGETS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
 VW_ACTIVE: Final = "VW --active"
-ABLE: Final = {"expected change": ("linear",), "committee": ("arf",)}
+ABLE: Final = {
+    "expected change": ("linear",),
+    "committee": ("arf",),
+    "importance": ("linear", "hat", "ht"),
+}
 """Which learners a strategy is for, where not for all."""
 PEERS: Final = (
     "PeriodicSampling",
@@ -94,6 +100,7 @@ def ours(budget: float, events: int) -> dict[str, QueryStrategy]:
         "variable": started(VariableUncertainty(budget)),
         "randomised variable": started(VariableUncertainty(budget, spread=1.0)),
         "selective": started(Selective(budget)),
+        "importance": started(Importance(budget)),
         "balanced": started(Balanced(budget)),
         "apart": started(Apart(Budgeted(budget))),
         "expected change": started(Budgeted(budget, "expected-change")),
@@ -105,19 +112,21 @@ def ours(budget: float, events: int) -> dict[str, QueryStrategy]:
 def decider(job: Job, stream: Stream, rows: list[Row]) -> Decide:
     """Return what decides in this job."""
     if job.strategy == "all":
-        return lambda scores, features, draw: True
+        return lambda scores, features, draw: 1.0
     strategy = ours(job.budget, len(rows)).get(job.strategy)
     if strategy is None:
         from efficiency_peers import Peer
 
         columns = [] if stream.name == "spam" else list(rows[0][0])
         return Peer(job.strategy, job.budget, stream.classes, job.seed, columns).decide
-    state, decide = strategy.start(), strategy.decide
+    state, decide, weigh = strategy.start(), strategy.decide, strategy.weigher()
 
-    def ask(scores: Scores, features: Mapping[str, float], draw: float) -> bool:
+    def ask(scores: Scores, features: Mapping[str, float], draw: float) -> float:
         nonlocal state
         decision, state = decide(scores, state, draw)
-        return decision.ask
+        if weigh is None or not decision.ask:
+            return decision.ask
+        return weigh(decision.propensity, decision.reason)
 
     return ask
 
@@ -135,22 +144,22 @@ def measure(job: Job, stream: Stream, rows: list[Row]) -> dict[str, float]:
     decide = decider(job, stream, rows)
     chosen = ours(job.budget, len(rows)).get(job.strategy)
     wants = chosen.wants() if chosen else frozenset[str]()
-    waiting: deque[tuple[int, Row]] = deque()
+    waiting: deque[tuple[int, Row, float]] = deque()
     seen, right = Counter[str](), Counter[str]()
     asked = 0
     for number, row in enumerate(rows):
         while waiting and waiting[0][0] < number:
-            features, label = waiting.popleft()[1]
-            model.learn(Example.model_construct(event_id="", features=features, label=label, weight=1.0))
+            _, (features, label), weight = waiting.popleft()
+            model.learn(Example.model_construct(event_id="", features=features, label=label, weight=weight))
         (scores,) = model.score_all([row[0]], wants)
         if isinstance(scores, RecordError):
             raise scores
         seen[row[1]] += 1
         right[row[1]] += scores.label == row[1]
-        if decide(scores, row[0], draws[number]):
+        if weight := decide(scores, row[0], draws[number]):
             asked += 1
             if not job.unanswered or silent(str(number)) >= job.unanswered:
-                waiting.append((number + job.delay, row))
+                waiting.append((number + job.delay, row, weight))
     recall = 100.0 * sum(right[label] / seen[label] for label in seen) / len(seen)
     accuracy, share = 100.0 * right.total() / len(rows), asked / len(rows)
     return {"accuracy": accuracy, "recall": recall, "asked": share, "events": len(rows)}

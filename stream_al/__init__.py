@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from stream_al.labels import LabelDesk
     from stream_al.learner import ActiveLearner, Processed, Taught
     from stream_al.model import Model
-    from stream_al.monitor import Accuracy, Calibration, ConfidentEnough, Drift, DriftRules
+    from stream_al.monitor import Accuracy, Calibration, ConfidentEnough, Drift, DriftRules, LogMonitors
     from stream_al.records import Amendment, DeadLetter, Event, Example, Label, Prediction, Query
     from stream_al.strategies import (
         AnyOf,
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
         ColdStart,
         Decision,
         Entropy,
+        Guard,
+        Importance,
         LeastConfidence,
         Limited,
         Margin,
@@ -55,9 +57,9 @@ else:
         "labels": "LabelDesk",
         "learner": "ActiveLearner Processed Taught",
         "model": "Model",
-        "monitor": "Accuracy Calibration ConfidentEnough Drift DriftRules",
+        "monitor": "Accuracy Calibration ConfidentEnough Drift DriftRules LogMonitors",
         "records": "Amendment DeadLetter Event Example Label Prediction Query",
-        "strategies": "AnyOf Apart Balanced Budgeted ColdStart Decision Entropy LeastConfidence Limited "
+        "strategies": "AnyOf Apart Balanced Budgeted ColdStart Decision Entropy Guard Importance LeastConfidence Limited "
         "Margin QueryStrategy Quota Random Reserve Selective VariableUncertainty",
         "uncertainty": "Scores",
     }
@@ -95,11 +97,14 @@ __all__ = [
     "Entropy",
     "Event",
     "Example",
+    "Guard",
+    "Importance",
     "Label",
     "LabelDesk",
     "LeastConfidence",
     "Limited",
     "ListedLog",
+    "LogMonitors",
     "Margin",
     "Model",
     "ModelError",

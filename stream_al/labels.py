@@ -18,7 +18,8 @@ from typing import Final, NamedTuple
 from stream_al.codec import QueryRow, decode_json, decode_query
 from stream_al.desk_rules import DeskRules
 from stream_al.open_queries import OpenQueries, OpenQuery
-from stream_al.records import Amendment, ClassLabel, Example, Label, LogRecord, Query
+from stream_al.records import Amendment, ClassLabel, Example, Label, LogRecord, Query, class_text
+from stream_al.strategies import Weigher
 
 OUTCOMES: Final = {
     "example": "became (part of) an example the model learned from",
@@ -95,6 +96,8 @@ class LabelDesk:
         Keep what changes until `take_changes` takes it. Without a store nobody takes it, and it would grow.
     on_close
         Told, of every query that is closed, its event and the label agreed on, or None without one.
+    weigh
+        Tells the weight of each example (`QueryStrategy.weigher`); None weighs each 1.
     """
 
     def __init__(
@@ -103,10 +106,12 @@ class LabelDesk:
         *,
         keep_changes: bool = True,
         on_close: Callable[[str, ClassLabel | None], None] | None = None,
+        weigh: Weigher | None = None,
     ) -> None:
         self.rules = rules or DeskRules()
         self._most = self.rules.max_open  # at hand, as every event asks for it
         self.keep_changes = keep_changes
+        self.weigh = weigh
         self._on_close = on_close
         self.amends = self.rules.corrections == "amend"
         """Whether a changed answer amends what was learned; somebody must then keep the log (`ActiveLearner.log`)."""
@@ -232,7 +237,7 @@ class LabelDesk:
         held.votes[label.annotator] = vote
         agreed = self.rules.agreed([v.label.label for v in held.votes.values() if v.label.label is not None])
         if agreed is not None:
-            example = _example(held, agreed)
+            example = _example(held, agreed, self.weigh)
             return settled + self._close(label.event_id, "answered", "", agreed, example_number), example
         if len(held.votes) >= self.rules.max_answers:
             detail = f"{len(held.votes)} answers and no {self.rules.agreement} agreement"
@@ -438,7 +443,7 @@ def _opened(state: QueryState) -> OpenQuery:
     )
 
 
-def _example(held: OpenQuery, agreed: ClassLabel) -> Example:
+def _example(held: OpenQuery, agreed: ClassLabel, weigh: Weigher | None) -> Example:
     query = held.query
     agreeing = [vote.label for vote in held.votes.values() if _same(vote.label.label, agreed)]
     times = [label.timestamp for label in agreeing if label.timestamp is not None]
@@ -446,8 +451,10 @@ def _example(held: OpenQuery, agreed: ClassLabel) -> Example:
         event_id=query.event_id,
         features=query.features,
         label=agreed,
+        weight=1.0 if weigh is None else weigh(query.propensity, query.reason),
         propensity=query.propensity,
         predicted=query.predicted,
+        confidence=None if query.predicted is None else query.probabilities.get(class_text(query.predicted)),
         annotators=tuple(label.annotator for label in agreeing),
         asked_at=query.asked_at,
         labelled_at=max(times, default=None),

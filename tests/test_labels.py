@@ -412,6 +412,7 @@ def test_the_first_answer_makes_an_example_by_default() -> None:
         label="y",
         propensity=0.25,
         predicted="x",
+        confidence=0.6,
         annotators=("ann",),
         asked_at=START,
         labelled_at=START + timedelta(hours=1),

@@ -54,7 +54,7 @@ class SqliteStore:
     ) -> None:
         self.path = path
         self._remember = remember
-        self._lock = _locked(path)
+        self._lock = locked(path)
         try:
             self.connection = connect(path, create=True)
             with explained(path):
@@ -232,14 +232,21 @@ class SqliteStore:
         self._lock.close()
 
 
-def _locked(path: Path) -> IO[str]:
+def locked(path: Path, who: str = "worker is running on this store") -> IO[str]:
+    """Return the lock of a store's file, held until it is closed.
+
+    Raises
+    ------
+    StoreBusyError
+        When another process holds it; ``who`` that is likely to be.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(path.name + ".lock").open("a")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
-        raise StoreBusyError(f"{path}: another worker is running on this store; stop it first") from None
+        raise StoreBusyError(f"{path}: another {who}; stop it first") from None
     return lock
 
 

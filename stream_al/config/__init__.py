@@ -18,7 +18,14 @@ from pydantic import (
     model_validator,
 )
 
-from stream_al.config.asking import ColdStartConfig, DriftConfig, LimitsConfig, QuotaConfig, StrategyConfig
+from stream_al.config.asking import (
+    ColdStartConfig,
+    DriftConfig,
+    GuardConfig,
+    LimitsConfig,
+    QuotaConfig,
+    StrategyConfig,
+)
 from stream_al.config.base import Section, defaults, duration
 from stream_al.config.services import KafkaConfig, TopicsConfig, WebhooksConfig
 from stream_al.desk_rules import DeskRules
@@ -39,6 +46,7 @@ __all__ = [
     "Config",
     "DriftConfig",
     "EventsConfig",
+    "GuardConfig",
     "KafkaConfig",
     "LabelsConfig",
     "LimitsConfig",
@@ -155,6 +163,7 @@ class Config(BaseSettings):
     model: ModelConfig = ModelConfig()
     strategy: StrategyConfig = StrategyConfig()
     limits: LimitsConfig = LimitsConfig()
+    guard: GuardConfig = GuardConfig()
     drift: DriftConfig = DriftConfig()
     accuracy: AccuracyConfig = AccuracyConfig()
     events: EventsConfig = EventsConfig()
@@ -188,14 +197,18 @@ class Config(BaseSettings):
         return self
 
     def query_strategy(self) -> QueryStrategy:
-        """Return the strategy, with its reserve and within its limits."""
-        return self.limits.around(self.drift.around(self.strategy))
+        """Return the strategy, with its reserve, within its limits and behind its guard."""
+        return self.guard.around(self.limits.around(self.drift.around(self.strategy)))
 
     def pipeline(self) -> dict[str, Any]:
         """Return what decides the results: a store keeps it, and refuses to go on with another."""
         strategy = {"name", "cold_start", *self.strategy.used()}
         # Left out when there are none, so that a store made before there were any is still the same pipeline's.
-        used = {"limits": self.limits.active(), "drift": bool(self.drift.watch)}
+        used = {
+            "limits": self.limits.active(),
+            "guard": self.guard.active(),
+            "drift": bool(self.drift.watch),
+        }
         also = {
             name: getattr(self, name).model_dump(mode="json", exclude_none=True)
             for name, is_used in used.items()
@@ -227,6 +240,7 @@ def stored_config(pipeline: dict[str, Any], name: str) -> Config:
             model=ModelConfig(**pipeline["model"]),
             strategy=StrategyConfig(**pipeline["strategy"]),
             limits=LimitsConfig(**pipeline.get("limits", {})),
+            guard=GuardConfig(**pipeline.get("guard", {})),
             drift=DriftConfig(**pipeline.get("drift", {})),
             accuracy=AccuracyConfig(**pipeline["accuracy"]),
             labels=LabelsConfig(**pipeline["labels"]),

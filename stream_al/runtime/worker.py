@@ -30,6 +30,7 @@ from stream_al.ports import (
     Store,
 )
 from stream_al.records import MAX_NAME, Amendment, DeadLetter, Label, LogRecord, parse_answer
+from stream_al.strategies.guard import QUARANTINED
 
 UNTIL: Final = ("events-end", "answered", "stopped")
 _WAIT: Final = 0.05
@@ -99,6 +100,8 @@ class Worker:
         self._saved_snapshot = 0
         self._new: list[tuple[int, LogRecord]] = []
         learner.log = self
+        self.quarantined: dict[str, EventRow] = {}
+        """The last event that a guard kept in quarantine, by the reason (`stream_al.strategies.guard`)."""
         self.notices: list[str] = []
         """What recovery had to work around, in sentences."""
 
@@ -261,6 +264,8 @@ class Worker:
             self._labels.asked(incident.query, row, incident.events)
         elif incident.blocked:
             counts[f"blocked:{incident.blocked}"] += 1
+            if incident.blocked in QUARANTINED:
+                self.quarantined[incident.blocked] = row
 
     def _bury(self, batch: Batch, counts: Counter[str], letter: DeadLetter, at_event: int) -> None:
         batch.dead_letters.append((at_event, letter))
