@@ -10,8 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from connectors.sqlite.relayed import ORIGIN
-from connectors.sqlite.schema import connect, explained, pipeline_of, progress_of
+from connectors.sqlite.schema import connect, explained, is_relayed, progress_of
 from stream_al.monitor import Accuracy, Alarm
 from stream_al.ports import Progress
 
@@ -60,7 +59,7 @@ class SqliteFigures:
     def _read(self, connection: sqlite3.Connection, now: float) -> dict[str, Any]:
         execute = connection.execute
         progress = progress_of(connection) or Progress()
-        relayed = ORIGIN in pipeline_of(connection)
+        relayed = is_relayed(connection)
         read = _labels(connection, relayed)
         waited = [
             wait / 1000 if relayed else wait
