@@ -225,14 +225,17 @@ def sent(count: int) -> list[EventRow]:
 
 WHOLE = Guard(
     Limited(
-        ColdStart(Budgeted(0.4, explore=0.1), examples=5), labels_per_hour=20, quotas=(Quota("key", 0.9),)
+        ColdStart(Budgeted(0.4, explore=0.1), examples=5),
+        labels_per_hour=20,
+        burst=3,
+        quotas=(Quota("key", 0.9),),
     ),
     source="key",
     share=0.3,
     burst=10,
     duplicates=200,
     repeats=4,
-    outlier=3.0,
+    outlier=2.0,
 )
 
 
