@@ -216,7 +216,7 @@ def sent(count: int) -> list[EventRow]:
     for number, row in enumerate(rows(count, twice=13)):
         row.timestamp = flood.START + timedelta(seconds=20 * number)
         row.key = "bot" if number % 3 else f"site {number % 7}"
-        if number % 11 == 5:
+        if number > 400 and number % 15 == 3:  # an honest source
             row.features["x"] += 8.0
             row.features["y"] -= 8.0
         made.append(row)
