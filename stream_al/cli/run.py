@@ -171,7 +171,7 @@ class Reporter:
     ) -> None:
         from rich.live import Live
 
-        self._drift, self._quarantined = drift, quarantined or {}
+        self._drift, self._quarantined = drift, {} if quarantined is None else quarantined
         self._told = quarantines(start)
         self._alarms = 0 if drift is None else drift.alarms
         self._console = console
