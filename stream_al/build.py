@@ -16,6 +16,7 @@ from stream_al.desk_rules import DeskRules
 from stream_al.errors import ConfigError, ModelError
 from stream_al.learner import ActiveLearner
 from stream_al.model import Model
+from stream_al.monitor import LogMonitors
 from stream_al.window import require_clustering
 
 
@@ -40,8 +41,6 @@ def build_learner(config: Config, name: str = "the configuration") -> ActiveLear
     groups = config.group_rules()
     if groups is not None and groups.window:
         require_clustering()
-    if groups is not None and groups.weight != 1.0 and not model.knows_weights:
-        raise ConfigError(f"{name}: [groups] weight: this model's learn_one knows no weights; set it to 1")
     return ActiveLearner(
         model,
         config.query_strategy(),
@@ -52,6 +51,20 @@ def build_learner(config: Config, name: str = "the configuration") -> ActiveLear
         drift=config.drift.rules(),
         groups=groups,
     )
+
+
+def log_monitors(config: Config, name: str = "the configuration") -> LogMonitors:
+    """Return fresh monitors of the log of examples, for a pipeline whose events are in partitions.
+
+    Raises
+    ------
+    ConfigError
+        When what is to be watched cannot be, where nobody sees all events.
+    """
+    try:
+        return LogMonitors(calibrated=config.strategy.calibrated, drift=config.drift.rules())
+    except ValueError as error:
+        raise ConfigError(f"{name}: [drift] {error}") from None
 
 
 def desk_rules(labels: LabelsConfig) -> DeskRules:

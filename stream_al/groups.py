@@ -7,12 +7,13 @@ of being asked about. When people answer the query, its label is propagated to t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from stream_al.codec import EventRow, decode_json, encode_json
+from stream_al.codec import EventRow, QueryRow, decode_json, encode_json
 from stream_al.records import Features, FeatureValue
 from stream_al.strategies.base import require_share
 
@@ -98,14 +99,18 @@ class Groups:
     ----------
     rules
         See `GroupRules`.
+    query
+        Returns an open query by its event (`LabelDesk.query`).
     keep_changes
         Keep what changes until `take_changes` takes it, as `LabelDesk` does.
 
     Examples
     --------
-    >>> groups = Groups(GroupRules(within=0.2))
+    >>> from types import SimpleNamespace
+    >>> queries = {f"e{n}": SimpleNamespace(features={"x": float(n)}) for n in range(10)}
+    >>> groups = Groups(GroupRules(within=0.2), queries.__getitem__)
     >>> for number in range(10):
-    ...     groups.asked(f"e{number}", {"x": float(number)}, number)
+    ...     groups.asked(f"e{number}", number)
     >>> groups.near({"x": 3.1})
     'e3'
     >>> groups.join("e10", "e3", {"x": 3.1}, 10)
@@ -113,10 +118,13 @@ class Groups:
     ['e10']
     """
 
-    def __init__(self, rules: GroupRules, *, keep_changes: bool = False) -> None:
+    def __init__(
+        self, rules: GroupRules, query: Callable[[str], QueryRow], *, keep_changes: bool = False
+    ) -> None:
         self.rules = rules
+        self._query = query
         self.keep_changes = keep_changes
-        self._open: dict[str, tuple[Features, int]] = {}
+        self._open: OrderedDict[str, None] = OrderedDict()
         self._rows: dict[str, MemberState] = {}
         self._members: dict[str, list[str]] = {}
         """By representative, the events whose row names it."""
@@ -142,8 +150,8 @@ class Groups:
         if self._nearness is None:
             from stream_al.nearness import Nearness
 
-            held = islice(self._open.items(), self.rules.groups)
-            self._nearness = Nearness((name, known) for name, (known, _) in held)
+            held = islice(self._open, self.rules.groups)
+            self._nearness = Nearness((name, self._query(name).features) for name in held)
         return self._nearness.nearest(features, self.rules.within, self._takes_more)
 
     def _takes_more(self, representative: str) -> bool:
@@ -155,7 +163,7 @@ class Groups:
         self._write(row)
         self._waiting.setdefault(representative, []).append(event_id)
 
-    def asked(self, event_id: str, features: Features, number: int, near: str | None = None) -> None:
+    def asked(self, event_id: str, number: int, near: str | None = None) -> None:
         """Take note of a query: from now on it has a group, or is a check of the one it is ``near``."""
         known = self._rows.get(event_id)
         if known is not None and known.status == "planned":
@@ -164,8 +172,9 @@ class Groups:
         elif known is not None:
             return  # asked about again, long after
         if near is None:
-            self._open[event_id] = (features, number)
-            self._nearness = None
+            if len(self._open) < self.rules.groups:
+                self._nearness = None
+            self._open[event_id] = None
         else:
             self._write(MemberState(event_id, near, "check", number, ""))
 
@@ -222,7 +231,8 @@ class Groups:
 
     def answered(self, event_id: str) -> list[MemberState]:
         """Take note that a query is closed; return who waited for it, to be settled by the caller."""
-        if self._open.pop(event_id, None) is not None:
+        if event_id in self._open:
+            del self._open[event_id]
             self._nearness = None
         return [self._rows[name] for name in self._waiting.pop(event_id, ())]
 
@@ -235,7 +245,7 @@ class Groups:
         """Let a group go: it takes nobody in any more, and nothing is propagated to it. False if there is none."""
         if event_id not in self._open and event_id not in self._members:
             return False
-        _, number = self._open.get(event_id, (None, -1))
+        number = self._query(event_id).event_number if event_id in self._open else -1
         self.settle(self.answered(event_id), "dropped")
         self._write(MemberState(event_id, event_id, "split", number, ""))
         return True
@@ -276,21 +286,19 @@ class Groups:
         """Yield what is remembered, in the order in which events joined."""
         yield from self._rows.values()
 
-    def load(
-        self, rows: Iterable[MemberState], queries: Iterable[tuple[str, Features, int]], events: int
-    ) -> None:
+    def load(self, rows: Iterable[MemberState], opened: Iterable[str], events: int) -> None:
         """Take over what `dump` gave, or the newest that `take_changes` gave of each event; and the open queries.
 
         Parameters
         ----------
         rows
             In any order.
-        queries
-            The event, its features and its number, of each open query, oldest first.
+        opened
+            The event of each open query, oldest first.
         events
             How many were answered.
         """
-        self._open, self._rows, self._members, self._waiting, self._changed = {}, {}, {}, {}, {}
+        self._rows, self._members, self._waiting, self._changed = {}, {}, {}, {}
         self._window, self.collecting = {}, 0 < self.rules.window >= events
         for row in sorted(rows, key=lambda row: (row.joined, row.event_id)):
             if row.status in GONE:
@@ -301,9 +309,7 @@ class Groups:
                 self._waiting.setdefault(row.representative, []).append(row.event_id)
             elif row.status in HELD:
                 self._window[row.event_id] = None
-        for event_id, features, number in queries:
-            if event_id not in self._rows:
-                self._open[event_id] = (features, number)
+        self._open = OrderedDict((event_id, None) for event_id in opened if event_id not in self._rows)
         self._nearness = None
 
 

@@ -20,8 +20,10 @@ from stream_al import (
     ColdStart,
     ConfigError,
     Entropy,
+    Importance,
     LeastConfidence,
     Margin,
+    ModelError,
     Random,
     Selective,
     VariableUncertainty,
@@ -152,6 +154,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.
             VariableUncertainty(0.2, 0.1, 1.0, 0.03, 2),
         ),
         ("name = 'selective'\nbudget = 0.3\nexplore = 0.01\nburst = 7", Selective(0.3, 0.01, 7)),
+        ("name = 'importance'\nbudget = 0.3\nexplore = 0.01\nburst = 7", Importance(0.3, 0.01, 7)),
         ("name = 'balanced'\nbudget = 0.3\nexplore = 0.01\nburst = 7", Balanced(0.3, 0.01, 7)),
         ("utility = 'committee'", Budgeted(utility="committee")),
         ("utility = 'expected-change'\napart = 9", Apart(Budgeted(utility="expected-change"), 9)),
@@ -200,7 +203,7 @@ def test_representatives_of_a_window_are_groups_too(tmp_path: Path) -> None:
 def test_a_model_that_knows_no_weights_cannot_learn_what_is_propagated_with_less(tmp_path: Path) -> None:
     config = config_of(tmp_path, "[model]\nuse = 'river.naive_bayes.GaussianNB'\n[groups]\nwithin = 0.2")
     with pytest.raises(
-        ConfigError, match=re.escape("p.toml: [groups] weight: this model's learn_one knows no weights")
+        ModelError, match="GaussianNB does not learn with weights, which propagated labels have"
     ):
         build_learner(config, "p.toml")
 

@@ -10,13 +10,18 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from connectors.sqlite.schema import connect, explained, progress_of
+from connectors.sqlite.schema import connect, explained, is_relayed, progress_of
 from stream_al.monitor import Accuracy, Alarm
 from stream_al.ports import Progress
 
 _LABELS: Final = 5000
 """Of the ledger the newest labels; a dashboard that looks again every other second must not read all."""
 _HOURS: Final = 12
+_WAITING: Final = (
+    "events from asking to the worker's reading the answer",
+    "seconds from the event to its answer, by the times of their records",
+)
+_NOT_HERE: Final = "stream-al status tells it: it takes reading all topics"
 
 
 class SqliteFigures:
@@ -40,7 +45,8 @@ class SqliteFigures:
         """Return what the dashboard shows, as JSON-able values.
 
         Waiting is counted in events, from asking to the worker's reading the answer: a store knows no other time of
-        asking. Two annotators agree where their labels of one query are the same.
+        asking. In the file of a pipeline that runs elsewhere (`relayed`) it is counted in seconds. Two annotators agree
+        where their labels of one query are the same.
         """
         now, connection = self._now(), self._connection
         with explained(self.path):
@@ -53,8 +59,13 @@ class SqliteFigures:
     def _read(self, connection: sqlite3.Connection, now: float) -> dict[str, Any]:
         execute = connection.execute
         progress = progress_of(connection) or Progress()
-        read = _labels(connection)
-        waited = [wait for _, outcome, wait, *_ in read if outcome != "unknown-event"]
+        relayed = is_relayed(connection)
+        read = _labels(connection, relayed)
+        waited = [
+            wait / 1000 if relayed else wait
+            for _, outcome, wait, *_ in read
+            if wait is not None and outcome != "unknown-event"
+        ]
         (drafts,) = execute("SELECT count(*) FROM drafts").fetchone()
         holding = execute("SELECT DISTINCT annotator FROM leases WHERE until > ? ORDER BY 1", (now,))
         return {
@@ -64,9 +75,10 @@ class SqliteFigures:
             "drafts": drafts,
             "at_work": [who for (who,) in holding],
             "hours": _hours(connection, now),
-            "waiting_events": _median(waited),
+            "waiting": _median(waited),
+            "waiting_in": _WAITING[relayed],
             "people": _people(read),
-            "accuracy": self._accuracy(progress),
+            "accuracy": {"whole": {"why_not": _NOT_HERE}} if relayed else self._accuracy(progress),
             "alarms": _alarms(progress),
         }
 
@@ -97,10 +109,13 @@ def _alarms(progress: Progress) -> list[dict[str, Any]]:
     return [{"event": alarm.event, "text": alarm.text()} for alarm in alarms]
 
 
-def _labels(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+def _labels(connection: sqlite3.Connection, relayed: bool) -> list[tuple[Any, ...]]:
     """Return of the newest labels: event, outcome, events waited, annotator, class, the model's own, seconds."""
+    asked = (
+        "nullif(q.asked, 0)" if relayed else "q.asked"
+    )  # elsewhere it is a time, which may not be known any more
     rows = connection.execute(
-        "SELECT l.event_id, l.outcome, l.at_event - q.asked, CAST(l.record AS TEXT), q.query FROM labels AS l "
+        f"SELECT l.event_id, l.outcome, l.at_event - {asked}, CAST(l.record AS TEXT), q.query FROM labels AS l "
         "JOIN queries AS q ON q.event_id = l.event_id ORDER BY l.number DESC LIMIT ?",
         (_LABELS,),
     )

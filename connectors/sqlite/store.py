@@ -55,7 +55,7 @@ class SqliteStore:
     ) -> None:
         self.path = path
         self._remember = remember
-        self._lock = _locked(path)
+        self._lock = locked(path)
         try:
             self.connection = connect(path, create=True)
             with explained(path):
@@ -91,15 +91,6 @@ class SqliteStore:
             progress = progress_of(self.connection)
             if progress is None:
                 return None
-            fields = ", ".join(QueryState._fields)
-            opened = self.connection.execute(
-                f"SELECT {fields} FROM queries WHERE status = 'open' ORDER BY asked"
-            )
-            closed = self.connection.execute(
-                f"SELECT {fields} FROM queries WHERE closed IS NOT NULL ORDER BY closed DESC LIMIT ?",
-                (self._remember,),
-            )
-            queries = [QueryState(*row) for row in (*opened, *closed)]
             rows = self.connection.execute(
                 f"SELECT * FROM members WHERE status IN {HELD} UNION ALL SELECT * FROM (SELECT * FROM members "
                 f"WHERE status NOT IN {HELD + GONE} ORDER BY joined DESC LIMIT ?)",
@@ -116,7 +107,20 @@ class SqliteStore:
                 "SELECT letter FROM dead_letters WHERE batch = ? ORDER BY number", (progress.batch,)
             )
             last["dead_letters"] = b"".join(letter.encode() + b"\n" for (letter,) in letters)
-        return Recovered(progress, queries, last, members)
+        return Recovered(progress, self._queries(), last, members)
+
+    def _queries(self) -> Iterator[QueryState]:
+        fields = ", ".join(QueryState._fields)
+        with explained(self.path):
+            for row in self.connection.execute(
+                f"SELECT {fields} FROM queries WHERE status = 'open' ORDER BY asked"
+            ):
+                yield QueryState(*row)
+            for row in self.connection.execute(
+                f"SELECT {fields} FROM queries WHERE closed IS NOT NULL ORDER BY closed DESC LIMIT ?",
+                (self._remember,),
+            ):
+                yield QueryState(*row)
 
     def commit(self, batch: Batch) -> None:
         """Write a batch in one transaction."""
@@ -236,14 +240,21 @@ class SqliteStore:
         self._lock.close()
 
 
-def _locked(path: Path) -> IO[str]:
+def locked(path: Path, who: str = "worker is running on this store") -> IO[str]:
+    """Return the lock of a store's file, held until it is closed.
+
+    Raises
+    ------
+    StoreBusyError
+        When another process holds it; ``who`` that is likely to be.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(path.name + ".lock").open("a")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
-        raise StoreBusyError(f"{path}: another worker is running on this store; stop it first") from None
+        raise StoreBusyError(f"{path}: another {who}; stop it first") from None
     return lock
 
 

@@ -22,6 +22,7 @@ from stream_al.config.asking import (
     ColdStartConfig,
     DriftConfig,
     GroupsConfig,
+    GuardConfig,
     LimitsConfig,
     QuotaConfig,
     StrategyConfig,
@@ -48,6 +49,7 @@ __all__ = [
     "DriftConfig",
     "EventsConfig",
     "GroupsConfig",
+    "GuardConfig",
     "KafkaConfig",
     "LabelsConfig",
     "LimitsConfig",
@@ -150,6 +152,7 @@ class RunConfig(Section):
 
     until: Literal["events-end", "answered", "stopped"] = "events-end"
     batch_size: int = Field(1000, ge=1)
+    batch_seconds: float = Field(0.05, gt=0.0)
     key: str = "stream_al"
 
 
@@ -163,6 +166,7 @@ class Config(BaseSettings):
     model: ModelConfig = ModelConfig()
     strategy: StrategyConfig = StrategyConfig()
     limits: LimitsConfig = LimitsConfig()
+    guard: GuardConfig = GuardConfig()
     drift: DriftConfig = DriftConfig()
     groups: GroupsConfig = GroupsConfig()
     accuracy: AccuracyConfig = AccuracyConfig()
@@ -218,8 +222,8 @@ class Config(BaseSettings):
         return self.groups.rules(self.strategy.cold_start)
 
     def query_strategy(self) -> QueryStrategy:
-        """Return the strategy, with its reserve and within its limits."""
-        return self.limits.around(self.drift.around(self.strategy))
+        """Return the strategy, with its reserve, within its limits and behind its guard."""
+        return self.guard.around(self.limits.around(self.drift.around(self.strategy)))
 
     def pipeline(self) -> dict[str, Any]:
         """Return what decides the results: a store keeps it, and refuses to go on with another."""
@@ -227,6 +231,7 @@ class Config(BaseSettings):
         # Left out when there are none, so that a store made before there were any is still the same pipeline's.
         used = {
             "limits": self.limits.active(),
+            "guard": self.guard.active(),
             "drift": bool(self.drift.watch),
             "groups": self.group_rules() is not None,
         }
@@ -261,6 +266,7 @@ def stored_config(pipeline: dict[str, Any], name: str) -> Config:
             model=ModelConfig(**pipeline["model"]),
             strategy=StrategyConfig(**pipeline["strategy"]),
             limits=LimitsConfig(**pipeline.get("limits", {})),
+            guard=GuardConfig(**pipeline.get("guard", {})),
             drift=DriftConfig(**pipeline.get("drift", {})),
             groups=GroupsConfig(**pipeline.get("groups", {})),
             accuracy=AccuracyConfig(**pipeline["accuracy"]),

@@ -17,7 +17,7 @@ from streams import learner, offline_digest, rows, write_jsonl
 from connectors.files import Columns, JsonlEvents, JsonlLabels, JsonlSink, event_lines
 from connectors.memory import MemoryEvents, MemorySink, MemoryStore
 from connectors.sqlite import SqliteLabels, SqliteStore, verify
-from stream_al import DeskRules
+from stream_al import ActiveLearner, DeskRules, Guard, Limited, Quota
 from stream_al.groups import GroupRules
 from stream_al.ports import OUTPUTS, Store
 from stream_al.records import Amendment
@@ -110,6 +110,9 @@ class World:
     def open(self, fuse: Fuse) -> Worker:
         raise NotImplementedError
 
+    def learner(self) -> ActiveLearner:
+        return learner(self.rules, groups=self.groups, budget=self.budget)
+
     def die(self) -> None:
         pass
 
@@ -131,7 +134,7 @@ class InMemory(World):
 
     def open(self, fuse: Fuse) -> Worker:
         return Worker(
-            learner(self.rules, groups=self.groups, budget=self.budget),
+            self.learner(),
             Fragile(MemoryEvents(EVENTS), fuse, "read"),
             Fragile(SimulatedOracle(self.crowd), fuse, "poll", "asked"),
             Fragile(self.sink, fuse, "emit", "recover"),
@@ -174,7 +177,7 @@ class OnDisk(World):
         events = JsonlEvents(event_lines(str(self.folder / "events.jsonl")), Columns(label="label"))
         self.opened = [labels, sink, events]
         return Worker(
-            learner(self.rules, groups=self.groups, budget=self.budget),
+            self.learner(),
             Fragile(events, fuse, "read"),
             Fragile(labels, fuse, "poll", "asked"),
             sink,
@@ -263,6 +266,17 @@ class FromInbox(OnDisk):
         return SqliteLabels(store)
 
 
+class Guarded(OnDisk):
+    """Behind a guard and within limits, both of which keep something of their own."""
+
+    def learner(self) -> ActiveLearner:
+        made = learner(RULES)
+        limited = Limited(made.strategy, labels_total=20, quotas=(Quota("features.n", 0.5),))
+        made.strategy = Guard(limited, source="features.n", burst=4, duplicates=40, repeats=1, outlier=2.0)
+        made.state = made.strategy.start()
+        return made
+
+
 class Grouped(FromFile):
     """Near-duplicates are grouped; what is said of a group is corrected, taken back, amended, and split."""
 
@@ -309,6 +323,7 @@ WORLDS: list[Callable[[Path], World]] = [
     OnDisk,
     FromFile,
     FromInbox,
+    Guarded,
     Grouped,
     Windowed,
     WindowedInMemory,
@@ -389,11 +404,17 @@ def test_a_window_verifies_after_crashes_and_its_representatives_teach_their_gro
     sources = {record.propagated_from for record in store.examples()} - {None}
     store.close()
     assert sources & set(chosen)
-    verdict = verify(
-        tmp_path / "store.db", lambda pipeline: learner(world.rules, groups=world.groups, budget=world.budget)
-    )
+    verdict = verify(tmp_path / "store.db", lambda pipeline: world.learner())
     assert verdict.differences == []
     assert verdict.digest == world.remains()["digest"]
+
+
+def test_the_guarded_one_keeps_events_in_quarantine(tmp_path: Path) -> None:
+    world = Guarded(tmp_path)
+    assert live(world, Fuse())
+    reasons = {json.loads(line)["reason"] for line in world.remains()["predictions"].splitlines()}
+    assert {"flood", "near-duplicate", "uncertain"} <= reasons
+    assert verify(tmp_path / "store.db", lambda pipeline: world.learner()).differences == []
 
 
 def test_the_labels_of_the_file_amend_and_erase(tmp_path: Path) -> None:
@@ -423,8 +444,6 @@ def test_groups_verify_after_crashes_whatever_was_said_of_them(tmp_path: Path) -
     assert {"taught", "dropped", "check", "split"} <= statuses
     propagated = [record for record in log if record.propagated_from]
     assert {type(record).__name__ for record in propagated} == {"Example", "Amendment"}
-    verdict = verify(
-        tmp_path / "store.db", lambda pipeline: learner(world.rules, groups=world.groups, budget=1.0)
-    )
+    verdict = verify(tmp_path / "store.db", lambda pipeline: world.learner())
     assert verdict.differences == []
     assert verdict.digest == world.remains()["digest"]

@@ -69,7 +69,7 @@ function show(found) {
     ["Open", whole(status("open")), found.drafts ? `${whole(found.drafts)} answered, not sent yet` : ""],
     ["Answered", whole(status("answered")), others],
     ["Expired", whole(status("expired"))],
-    ["Median wait", found.waiting_events === null ? "—" : whole(found.waiting_events), "events from asking to the worker's reading the answer"],
+    ["Median wait", found.waiting === null ? "—" : whole(found.waiting), found.waiting_in],
     ["At work now", whole(found.at_work.length), found.at_work.slice(0, 8).join(", ")],
   ]);
   tiles("model-tiles", [

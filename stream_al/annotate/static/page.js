@@ -15,7 +15,7 @@ let cards = []; // the first is before the annotator
 let history = keep.get("history") ?? []; // what can be undone: {key, card, said}
 let classes = [], closed = false, empty = null;
 let shown = null, since = 0, typed = "";
-let busy = false, again = false, failures = 0, timer = 0, ended = false;
+let busy = false, again = false, failures = 0, timer = 0, ended = false, held = 0, away = false;
 
 // ── what the server has to do with it ──────────────────────────────────────────────────────────────
 
@@ -45,7 +45,7 @@ async function sync() {
     else if (!answer.ok) throw new Error(answer.status);
     else take(await answer.json());
     failures = 0;
-    if (!cards.length) wait = LOOK;
+    if (!cards.length || held) wait = LOOK;
     if (box.all().length) again = true;
   } catch { // the network or the server is gone: what was said is kept, and tried again
     failures++;
@@ -91,6 +91,8 @@ function take(reply) {
   for (const card of cards.slice(1, 1 + AHEAD))
     for (const block of card.blocks) if (block.kind === "image") new Image().src = block.source;
   empty = reply.empty;
+  held = reply.undelivered;
+  away = reply.away;
   closed = reply.closed;
   $("open").textContent = `${reply.open.toLocaleString("en")} open`;
   if (JSON.stringify(classes) !== JSON.stringify(reply.classes)) { classes = reply.classes; buttons(); }
@@ -129,9 +131,9 @@ function focusOn(id) { // a screen reader reads on from here; whoever is typing 
 }
 
 function count() {
-  const unsent = box.answers().length;
-  $("unsent").textContent = unsent && (failures || unsent > 1) ? `${unsent} unsent` : "";
-  $("unsent").classList.toggle("bad", failures > 0);
+  const unsent = box.answers().length + (away ? held : 0), wrong = failures || (away && held);
+  $("unsent").textContent = unsent && (wrong || unsent > 1) ? `${unsent} unsent` : "";
+  $("unsent").classList.toggle("bad", Boolean(wrong));
   $("undo").disabled = !history.length;
 }
 
