@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo demo-kafka test test-fast soak lint types format docs bench guard clean
+.PHONY: help demo demo-kafka test test-fast soak lint types format docs bench ratios clean
 
 help:
 	@echo "make demo       install, then stream a real data set through the real pipeline (no server)"
@@ -16,7 +16,7 @@ help:
 	@echo "make types      mypy --strict"
 	@echo "make docs       write docs/cli.md and docs/records.schema.json from the code"
 	@echo "make bench      print the tables of all benchmarks, each in a quick setting"
-	@echo "make guard      fail if the pipeline has become much slower, beside River"
+	@echo "make ratios     fail if the pipeline has become much slower, beside River"
 	@echo "make clean      remove .venv and what the demo wrote"
 
 $(INSTALLED): pyproject.toml
@@ -65,8 +65,8 @@ bench: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python benchmarks/bench.py
 
-guard: $(INSTALLED)
-	$(BIN)/python benchmarks/guard.py
+ratios: $(INSTALLED)
+	$(BIN)/python benchmarks/ratios.py
 
 clean:
 	rm -rf $(VENV) stream-al-demo

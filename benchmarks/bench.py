@@ -46,6 +46,9 @@ QUICK: Final = {
     "honest_accuracy": ["--streams", "50", "--events", "1000"],
     "drift_reserve": ["--events", "4000", "--seeds", "1"],
     "poison": ["--seeds", "1"],
+    "flood": ["--streams", "segments", "--events", "400"],
+    "explore_price": ["--seeds", "1"],
+    "late_labels": ["--delays", "500", "--seeds", "1", "--tried", "apart"],
     "kafka_cost": ["--quick"],
 }
 """The benchmarks, and the arguments of a quick run; {} is a folder for what it writes."""
@@ -54,7 +57,7 @@ EXTRA: Final = ("skactiveml", "vowpalwabbit")
 
 def missing(name: str) -> str | None:
     """Return what a benchmark needs and this machine has not."""
-    if name in ("peers", "label_efficiency", "rare_classes") and not all(map(find_spec, EXTRA)):
+    if name in ("peers", "label_efficiency") and not all(map(find_spec, EXTRA)):
         return "pip install 'stream-al[bench]'"
     if name == "kafka_cost" and not (shutil.which("java") and shutil.which("mvn")):
         return "Java and Maven, for a broker"
