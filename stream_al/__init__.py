@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         StoreError,
         StreamALError,
     )
+    from stream_al.groups import GroupRules
     from stream_al.labels import LabelDesk
     from stream_al.learner import ActiveLearner, Processed, Taught
     from stream_al.model import Model
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         ColdStart,
         Decision,
         Entropy,
+        Guard,
         Importance,
         LeastConfidence,
         Limited,
@@ -53,12 +55,13 @@ else:
         "desk_rules": "DeskRules",
         "errors": "BrokerError ConfigError ModelError RecordError ServiceError SnapshotError "
         "SourceError StoreBusyError StoreError StreamALError",
+        "groups": "GroupRules",
         "labels": "LabelDesk",
         "learner": "ActiveLearner Processed Taught",
         "model": "Model",
         "monitor": "Accuracy Calibration ConfidentEnough Drift DriftRules LogMonitors",
         "records": "Amendment DeadLetter Event Example Label Prediction Query",
-        "strategies": "AnyOf Apart Balanced Budgeted ColdStart Decision Entropy Importance LeastConfidence Limited "
+        "strategies": "AnyOf Apart Balanced Budgeted ColdStart Decision Entropy Guard Importance LeastConfidence Limited "
         "Margin QueryStrategy Quota Random Reserve Selective VariableUncertainty",
         "uncertainty": "Scores",
     }
@@ -96,6 +99,8 @@ __all__ = [
     "Entropy",
     "Event",
     "Example",
+    "GroupRules",
+    "Guard",
     "Importance",
     "Label",
     "LabelDesk",

@@ -214,6 +214,28 @@ class Model:
         self.unknown_features = counted
         return found
 
+    def look(self, features: Features, answer: Scores, wants: Collection[str]) -> Scores:
+        """Return an answer of this model with what is wanted besides (`stream_al.insight`); as it is where it cannot tell.
+
+        Parameters
+        ----------
+        features
+            What it answered to.
+        answer
+            The answer.
+        wants
+            What is to be told besides.
+        """
+        counted = self.unknown_features
+        try:
+            return Insight(self._estimator, wants)(self._canonical(features), answer)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:  # as in scoring
+            return answer
+        finally:
+            self.unknown_features = counted
+
     def _canonical(self, features: Features) -> dict[str, FeatureValue]:
         """Return the features that a learned example had, in sorted order; count the others."""
         names = self._names

@@ -46,6 +46,10 @@ class KnownScores:
         self._next += len(events)
         return found
 
+    def look(self, features: object, answer: Scores, wants: object) -> Scores:
+        """Return the scores as they are known."""
+        return answer
+
 
 class KnownMonitors(LogMonitors):
     """Stands for the monitors when all calibrated scores are known already.

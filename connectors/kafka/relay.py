@@ -79,6 +79,7 @@ class TopicRelay:
         self._settling: dict[int, tuple[TopicPartition, int]] = {}
         self._stalled: dict[TopicPartition, tuple[int, float]] = {}
         self._looked = self._sampled = float("-inf")
+        self._answered: int | None = None
         self._away = False
         self._stopped = threading.Event()
         self._started = threading.Event()
@@ -139,7 +140,7 @@ class TopicRelay:
                 self._disconnect()
                 self._connect()
                 return
-            except (StreamALError, KafkaError) as still:
+            except Exception as still:  # of whatever kind: without this thread no answer would arrive
                 _log.info("no connection yet: %s", still)
                 pause = min(2 * pause, _LONGEST)
 
@@ -253,17 +254,28 @@ class TopicRelay:
     # ── what is worth knowing besides ────────────────────────────────────────────────────────────
 
     def _look_around(self) -> None:
-        now = self._looked = time.monotonic()
+        now = time.monotonic()
         self._look_for_stalls(now)
-        answered = 0
-        for partition in self._events:
-            committed = self._ends.committed(partition, metadata=True, timeout_ms=_PATIENCE_MS)
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                answered += int(json.loads(committed.metadata)["events"]) if committed is not None else 0
-        self._store.take((), {}, answered)
+        answered = self._count_events()
+        if answered != self._answered:
+            self._store.take((), {}, answered)
+            self._answered = answered
         if now - self._sampled >= _SAMPLED:
             self._sampled = now
             self._store.keep_sample(self._newest_events())
+        self._looked = time.monotonic()
+
+    def _count_events(self) -> int | None:
+        """Return how many events the workers have answered, which travels with their offsets; None: not known now."""
+        answered = 0
+        try:
+            for partition in self._events:
+                committed = self._ends.committed(partition, metadata=True, timeout_ms=_PATIENCE_MS)
+                with contextlib.suppress(ValueError, KeyError, TypeError):
+                    answered += int(json.loads(committed.metadata)["events"]) if committed is not None else 0
+        except KafkaError:  # nobody has made a group yet, or it is not for this user to know
+            return None
+        return answered
 
     def _look_for_stalls(self, now: float) -> None:
         """Notice a partition that has records and gives none: a known class of kafka-python's bugs."""

@@ -14,9 +14,9 @@ from stream_al.build import build_learner, log_monitors
 from stream_al.config import Config
 from stream_al.ports import Progress
 from stream_al.records import Example, LogRecord
-from stream_al.strategies.limits import HELD_BACK
+from stream_al.strategies import NOT_ASKABLE
 
-BLOCKED: Final = {"already-asked", "queue-full", *HELD_BACK}
+BLOCKED: Final = {"already-asked", "queue-full", *NOT_ASKABLE}
 
 
 def read_standing(config: Config, name: str = "the configuration") -> tuple[Progress, int]:

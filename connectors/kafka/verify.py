@@ -27,7 +27,7 @@ from stream_al.model import Model
 from stream_al.records import Amendment, Example, LogRecord
 from stream_al.stand_ins import KnownMonitors, KnownScores
 from stream_al.strategies import QueryStrategy
-from stream_al.uncertainty import Scores
+from stream_al.uncertainty import ABOUT, Scores
 from stream_al.verdict import Verdict, differing, short
 
 
@@ -130,13 +130,14 @@ class _Verification:
         for answered in rows.values():
             for where, _ in answered:
                 by_version[int(json.loads(predictions[where][0].value)["model_version"])].append(where)
+        told = self._strategy.wants() | self._strategy.looks()
         scored: dict[str, Scores | RecordError] = {}
         monitors = log_monitors(self._config, self._name)
         log = ListedLog(read_logged(record) for record in examples)
         for version in range(len(examples) + 1):
             wanted = by_version.pop(version, [])
             features = [self._rows[where].features for where in wanted]
-            found = self._model.score_all(features, self._strategy.wants())
+            found = self._model.score_all(features, told - {ABOUT})
             scored.update(zip(wanted, found, strict=True))
             for where, scores in zip(wanted, found, strict=True):
                 self._alarms[where] = monitors.alarms

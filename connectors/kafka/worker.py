@@ -66,6 +66,11 @@ class KafkaWorker:
                 f"{name}: [limits] answers_within: who scores does not know the open queries on Kafka; leave it out, and "
                 "set [labels] max_open"
             )
+        if config.guard.source is not None:
+            raise ConfigError(
+                f"{name}: [guard] source: the stream is in partitions on Kafka, and nobody sees all that a source sends; "
+                "leave it out, and bound each key by [limits] quotas"
+            )
         if config.webhooks.url is not None:
             raise ConfigError(
                 f"{name}: [webhooks] url: is of a store; on Kafka read the topics instead, or run on a store"

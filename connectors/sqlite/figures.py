@@ -10,8 +10,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from connectors.sqlite.relayed import ORIGIN
-from connectors.sqlite.schema import connect, explained, pipeline_of, progress_of
+from connectors.sqlite import sharing
+from connectors.sqlite.schema import connect, explained, is_relayed, progress_of
 from stream_al.monitor import Accuracy, Alarm
 from stream_al.ports import Progress
 
@@ -60,20 +60,22 @@ class SqliteFigures:
     def _read(self, connection: sqlite3.Connection, now: float) -> dict[str, Any]:
         execute = connection.execute
         progress = progress_of(connection) or Progress()
-        relayed = ORIGIN in pipeline_of(connection)
+        relayed = is_relayed(connection)
         read = _labels(connection, relayed)
         waited = [
             wait / 1000 if relayed else wait
             for _, outcome, wait, *_ in read
             if wait is not None and outcome != "unknown-event"
         ]
-        (drafts,) = execute("SELECT count(*) FROM drafts").fetchone()
+        (unsent,) = execute("SELECT count(*) FROM drafts").fetchone()
+        if relayed:
+            unsent += sharing.undelivered(connection)
         holding = execute("SELECT DISTINCT annotator FROM leases WHERE until > ? ORDER BY 1", (now,))
         return {
             "events": progress.events,
             "learned": progress.examples,
             "statuses": dict(execute("SELECT status, count(*) FROM queries GROUP BY status").fetchall()),
-            "drafts": drafts,
+            "drafts": unsent,
             "at_work": [who for (who,) in holding],
             "hours": _hours(connection, now),
             "waiting": _median(waited),

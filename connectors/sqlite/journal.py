@@ -91,7 +91,6 @@ class JournalLabels:
     @property
     def due(self) -> float:
         """Return the event number before which the next label came."""
-        self._load()  # a worker asks for labels before it reads the events of their batch
         return self._waiting[0][0] if self._waiting else NEVER
 
     @property

@@ -13,7 +13,7 @@ from stream_al.codec import decode_json
 from stream_al.labels import OUTCOMES
 from stream_al.monitor import Alarm
 from stream_al.ports import Progress
-from stream_al.strategies.limits import HELD_BACK
+from stream_al.strategies import NOT_ASKABLE
 
 
 def summary(progress: Progress, open_queries: int, target: float | None = None) -> dict[str, Any]:
@@ -35,6 +35,7 @@ def summary(progress: Progress, open_queries: int, target: float | None = None) 
         "labels": progress.labels,
         "labels_by_outcome": groups["label"],
         "examples": progress.examples,
+        "propagated": progress.counts.get("propagated", 0),
         "dead_letters": sum(groups["dead"].values()),
         "dead_letters_by_reason": groups["dead"],
         "prequential_accuracy": progress.counts.get("correct", 0) / measured if measured else None,
@@ -65,13 +66,18 @@ def show(found: dict[str, Any], console: Console) -> None:
         told = {
             "already-asked": "their id has a query",
             "queue-full": "max_open queries were open",
-            **HELD_BACK,
+            "window": "collected, to choose representatives",
+            "grouped": "like an open query, whose answer they wait for",
+            **NOT_ASKABLE,
         }
         why = ", ".join(f"{count:,} {told[name]}" for name, count in found["blocked_by_reason"].items())
         table.add_row("not askable", f"{sum(found['blocked_by_reason'].values()):,}", why)
     table.add_row("open", f"{found['open']:,}", "queries waiting for people")
     table.add_row("labels received", f"{found['labels']:,}", _parts(found["labels_by_outcome"]))
-    table.add_row("examples learned", f"{found['examples']:,}", "the model's version")
+    propagated = (
+        f"; {found['propagated']:,} of them propagated to near-duplicates" if found["propagated"] else ""
+    )
+    table.add_row("examples learned", f"{found['examples']:,}", f"the model's version{propagated}")
     if found["dead_letters"]:
         table.add_row("dead letters", f"{found['dead_letters']:,}", _parts(found["dead_letters_by_reason"]))
     if found["prequential_accuracy"] is not None:

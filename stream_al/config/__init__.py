@@ -18,11 +18,20 @@ from pydantic import (
     model_validator,
 )
 
-from stream_al.config.asking import ColdStartConfig, DriftConfig, LimitsConfig, QuotaConfig, StrategyConfig
+from stream_al.config.asking import (
+    ColdStartConfig,
+    DriftConfig,
+    GroupsConfig,
+    GuardConfig,
+    LimitsConfig,
+    QuotaConfig,
+    StrategyConfig,
+)
 from stream_al.config.base import Section, defaults, duration
 from stream_al.config.services import KafkaConfig, TopicsConfig, WebhooksConfig
 from stream_al.desk_rules import DeskRules
 from stream_al.errors import ConfigError
+from stream_al.groups import GroupRules
 from stream_al.monitor.accuracy import WINDOW
 from stream_al.strategies import QueryStrategy
 
@@ -39,6 +48,8 @@ __all__ = [
     "Config",
     "DriftConfig",
     "EventsConfig",
+    "GroupsConfig",
+    "GuardConfig",
     "KafkaConfig",
     "LabelsConfig",
     "LimitsConfig",
@@ -155,7 +166,9 @@ class Config(BaseSettings):
     model: ModelConfig = ModelConfig()
     strategy: StrategyConfig = StrategyConfig()
     limits: LimitsConfig = LimitsConfig()
+    guard: GuardConfig = GuardConfig()
     drift: DriftConfig = DriftConfig()
+    groups: GroupsConfig = GroupsConfig()
     accuracy: AccuracyConfig = AccuracyConfig()
     events: EventsConfig = EventsConfig()
     labels: LabelsConfig = LabelsConfig()
@@ -187,15 +200,41 @@ class Config(BaseSettings):
             raise ValueError(f"[drift] reserve: leaves {left:.3g} of the budget, less than explore")
         return self
 
+    @model_validator(mode="after")
+    def _groups_of_one_worker(self) -> Config:
+        if self.group_rules() is None:
+            return self
+        window = self.strategy.cold_start.rule == "representatives"
+        key = "[strategy.cold_start] rule = 'representatives'" if window else "[groups] within"
+        if self.kafka is not None:
+            raise ValueError(
+                f"{key}: an event and the query it is like may be in partitions of different workers on Kafka, "
+                "so nothing can be grouped there; leave it out"
+            )
+        if window and self.limits.active():
+            raise ValueError(
+                f"{key}: asks about as many as it says, whatever [limits] allow; leave one of them out"
+            )
+        return self
+
+    def group_rules(self) -> GroupRules | None:
+        """Return when near-duplicates are grouped; None where nothing is."""
+        return self.groups.rules(self.strategy.cold_start)
+
     def query_strategy(self) -> QueryStrategy:
-        """Return the strategy, with its reserve and within its limits."""
-        return self.limits.around(self.drift.around(self.strategy))
+        """Return the strategy, with its reserve, within its limits and behind its guard."""
+        return self.guard.around(self.limits.around(self.drift.around(self.strategy)))
 
     def pipeline(self) -> dict[str, Any]:
         """Return what decides the results: a store keeps it, and refuses to go on with another."""
         strategy = {"name", "cold_start", *self.strategy.used()}
         # Left out when there are none, so that a store made before there were any is still the same pipeline's.
-        used = {"limits": self.limits.active(), "drift": bool(self.drift.watch)}
+        used = {
+            "limits": self.limits.active(),
+            "guard": self.guard.active(),
+            "drift": bool(self.drift.watch),
+            "groups": self.group_rules() is not None,
+        }
         also = {
             name: getattr(self, name).model_dump(mode="json", exclude_none=True)
             for name, is_used in used.items()
@@ -227,7 +266,9 @@ def stored_config(pipeline: dict[str, Any], name: str) -> Config:
             model=ModelConfig(**pipeline["model"]),
             strategy=StrategyConfig(**pipeline["strategy"]),
             limits=LimitsConfig(**pipeline.get("limits", {})),
+            guard=GuardConfig(**pipeline.get("guard", {})),
             drift=DriftConfig(**pipeline.get("drift", {})),
+            groups=GroupsConfig(**pipeline.get("groups", {})),
             accuracy=AccuracyConfig(**pipeline["accuracy"]),
             labels=LabelsConfig(**pipeline["labels"]),
             run=RunConfig(**pipeline["run"]),

@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
+import msgspec
+
 from stream_al.codec import EventRow, encode_json, encode_predictions
 from stream_al.errors import RecordError, SnapshotError
 from stream_al.labels import USED, Settled
@@ -29,13 +31,15 @@ from stream_al.ports import (
     Sink,
     Store,
 )
-from stream_al.records import MAX_NAME, Amendment, DeadLetter, Label, LogRecord, parse_answer
+from stream_al.records import MAX_NAME, Amendment, DeadLetter, Example, Label, LogRecord, parse_answer
+from stream_al.strategies.guard import QUARANTINED
 
 UNTIL: Final = ("events-end", "answered", "stopped")
 _WAIT: Final = 0.05
 """Seconds to wait for an event before looking for labels and the stop signal again."""
 RUN: Final = 128
 """Events that go through each step together: many enough for the loops, few enough for the processor's cache."""
+_decode: Final = msgspec.json.Decoder(LabelledRow).decode
 _RECORD: Final = 20_000
 """Characters of a record that a dead letter keeps."""
 
@@ -87,6 +91,8 @@ class Worker:
     ) -> None:
         self.learner = learner
         learner.desk.keep_changes = True  # the store takes them, batch by batch
+        if learner.groups is not None:
+            learner.groups.keep_changes = True
         self.progress = Progress(state=learner.state)
         self._events = events
         self._labels = labels
@@ -99,6 +105,8 @@ class Worker:
         self._saved_snapshot = 0
         self._new: list[tuple[int, LogRecord]] = []
         learner.log = self
+        self.quarantined: dict[str, EventRow] = {}
+        """The last event that a guard kept in quarantine, by the reason (`stream_al.strategies.guard`)."""
         self.notices: list[str] = []
         """What recovery had to work around, in sentences."""
 
@@ -121,6 +129,7 @@ class Worker:
             clock=progress.clock,
             accuracy=progress.accuracy,
             drift=progress.drift,
+            members=recovered.members,
         )
         self._events.seek(progress.event_position)
         self._labels.seek(progress.label_position)
@@ -189,15 +198,13 @@ class Worker:
     def step(self) -> bool:
         """Work off one micro-batch; return False when there was nothing to do."""
         learner = self.learner
+        rows = self._events.read(self._most, _WAIT)
         batch = Batch(first_event=learner.events, state=learner.state)
         self._new = batch.examples
         counts: Counter[str] = Counter()
-        # Before events are read, so that none waits while labels of others are learned.
-        self._take(batch, counts, self._labels.poll(learner.events))
-        rows = self._events.read(self._most, 0.0 if batch.received else _WAIT)
-        if not rows and self._events.exhausted:
-            # Nothing is left to wait for: a simulated oracle then answers all it still owes.
-            self._take(batch, counts, self._labels.poll(float("inf")))
+        # After the last event nothing is left to wait for: a simulated oracle then answers all it still owes.
+        now = float("inf") if not rows and self._events.exhausted else learner.events
+        self._take(batch, counts, self._labels.poll(now))
         if self._batch_seconds is None:
             self._work(batch, counts, rows)
         else:
@@ -260,9 +267,12 @@ class Worker:
         if incident.query is not None:
             batch.queries.append(incident.line)
             counts[f"asked:{incident.query.reason}"] += 1
-            self._labels.asked(incident.query, row, incident.events)
+            about = row if incident.event is None else _decode(incident.event)
+            self._labels.asked(incident.query, about, incident.events)
         elif incident.blocked:
             counts[f"blocked:{incident.blocked}"] += 1
+            if incident.blocked in QUARANTINED:
+                self.quarantined[incident.blocked] = row
 
     def _bury(self, batch: Batch, counts: Counter[str], letter: DeadLetter, at_event: int) -> None:
         batch.dead_letters.append((at_event, letter))
@@ -291,8 +301,9 @@ class Worker:
             batch.received.append(
                 Received(number, at_event, position, record, answer.event_id, taught.outcome, taught.detail)
             )
-            if taught.record is not None:
-                batch.examples.append((self.learner.model.version - 1, taught.record))
+            records = taught.records
+            batch.examples += enumerate(records, self.learner.model.version - len(records))
+            counts["propagated"] += sum(isinstance(record, Example) for record in taught.followers)
             self._settle(batch, counts, taught.settled, at_event)
 
     def _settle(self, batch: Batch, counts: Counter[str], settled: Iterable[Settled], at_event: int) -> None:
@@ -316,6 +327,8 @@ class Worker:
         totals = Counter(before.counts)
         totals.update(counts)
         batch.changed = learner.desk.take_changes()
+        if learner.groups is not None:
+            batch.members = learner.groups.take_changes()
         model = learner.model
         if model.checkpointed > self._saved_snapshot:
             batch.snapshot = (model.checkpointed, model.checkpoint)
