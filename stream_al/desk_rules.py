@@ -45,6 +45,13 @@ class DeskRules:
         What an annotator's other answer to a query that is closed does, when by these rules the annotators then agree on
         another class, or on none: ``"amend"`` corrects or erases the example, exactly; ``"dead-letter"`` leaves the
         model as it is, for pipelines in which what was learned must never change by itself.
+    withdraw_below
+        Open queries are scored again as the model learns, and withdrawn when their utility is below this; 0 only
+        puts those first that are worth most by now. None: not scored again. See `stream_al.rescoring`.
+    rescore_every
+        After so many records of the log of examples open queries are scored again.
+    rescore_most
+        So many of them each time, in turn.
     """
 
     quorum: int = 1
@@ -57,9 +64,12 @@ class DeskRules:
     when_full: str = "stop-asking"
     remember: int = 100_000
     corrections: str = "amend"
+    withdraw_below: float | None = None
+    rescore_every: int = 10
+    rescore_most: int = 100
 
     def __post_init__(self) -> None:
-        for name in ("quorum", "max_answers", "max_abstentions", "max_open"):
+        for name in ("quorum", "max_answers", "max_abstentions", "max_open", "rescore_every", "rescore_most"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)!r}: must be at least 1")
         if self.max_answers < self.quorum:
@@ -70,6 +80,8 @@ class DeskRules:
             raise ValueError(f"when_full = {self.when_full!r}: must be one of {', '.join(WHEN_FULL)}")
         if self.corrections not in CORRECTIONS:
             raise ValueError(f"corrections = {self.corrections!r}: must be one of {', '.join(CORRECTIONS)}")
+        if self.withdraw_below is not None and not 0.0 <= self.withdraw_below <= 1.0:
+            raise ValueError(f"withdraw_below = {self.withdraw_below!r}: must be a utility from 0 to 1")
         if self.remember < 0:
             raise ValueError(f"remember = {self.remember}: must not be negative")
         if self.expire_after is not None and self.expire_after <= timedelta(0):

@@ -64,6 +64,7 @@ class QueryState(NamedTuple):
     event_id: str
     status: str
     utility: float
+    """What its label is worth: as asked, or by the model as it was when it was last scored again."""
     asked: int
     """The number of the event; open queries are in this order."""
     query: str
@@ -79,6 +80,8 @@ class _Open:
     query: QueryRow
     line: str
     clock: datetime | None
+    utility: float
+    """By the model as it was when it was asked, or scored again."""
     votes: dict[str, Vote] = field(default_factory=dict)
     abstained: list[str] = field(default_factory=list)
 
@@ -122,6 +125,8 @@ class LabelDesk:
         self._clock: datetime | None = None
         self._changed: dict[str, QueryState] = {}
         self._least: str | None = None
+        self.turn = -1
+        """The number of the event whose query was scored again last (`stream_al.rescoring`)."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -152,8 +157,7 @@ class LabelDesk:
         if event_id in self._open or event_id in self._closed:
             return "already-asked"
         if len(self._open) >= self._most and (
-            self.rules.when_full == "stop-asking"
-            or not utility > self._open[self._find_least()].query.utility
+            self.rules.when_full == "stop-asking" or not utility > self._open[self._find_least()].utility
         ):
             return "queue-full"
         return None
@@ -165,9 +169,9 @@ class LabelDesk:
         settled: list[Settled] = []
         if len(self._open) >= self._most:
             settled = self._close(self._find_least(), "withdrawn", "a more useful query took its place")
-        held = _Open(query, query.to_json().decode(), self._clock)
+        held = _Open(query, query.to_json().decode(), self._clock, query.utility)
         self._open[query.event_id] = held
-        if self._least is not None and query.utility < self._open[self._least].query.utility:
+        if self._least is not None and query.utility < self._open[self._least].utility:
             self._least = query.event_id
         self._note(query.event_id)
         return settled
@@ -196,6 +200,26 @@ class LabelDesk:
                 break  # oldest first, by number and by time, so the others are younger
             found.append(event_id)
         return found
+
+    # ── scoring again (`stream_al.rescoring`) ────────────────────────────────────────────────────
+
+    def in_turn(self, after: int, most: int) -> list[QueryRow]:
+        """Return open queries in the order they were asked, from behind an event number on, then from the first."""
+        held = [held.query for held in self._open.values()]
+        first = next((at for at, query in enumerate(held) if query.event_number > after), 0)
+        return (held[first:] + held[:first])[:most]
+
+    def revalue(self, event_id: str, utility: float) -> None:
+        """Take note of what an open query's label is worth by now."""
+        held = self._open[event_id]
+        if held.utility != utility:
+            held.utility, self._least = utility, None
+            self._note(event_id)
+
+    def untouched(self, event_id: str) -> bool:
+        """Tell whether nobody has answered an open query yet, not even that they cannot say."""
+        held = self._open[event_id]
+        return not held.votes and not held.abstained
 
     def withdraw(self, event_id: str, detail: str) -> list[Settled]:
         """Close an open query without an answer; return the labels settled by it."""
@@ -360,7 +384,7 @@ class LabelDesk:
             else:
                 settled.append(_settle(vote, "outvoted", f"the others agreed on {agreed!r}"))
         self._closings += 1
-        utility, asked, clock = held.query.utility, held.query.event_number, _iso(held.clock)
+        utility, asked, clock = held.utility, held.query.event_number, _iso(held.clock)
         state = QueryState(event_id, status, utility, asked, "", "", "", clock, example, self._closings)
         self._closed[event_id] = _Closed(state, {name: vote.label.label for name, vote in held.votes.items()})
         if len(self._closed) > self.rules.remember:
@@ -374,7 +398,7 @@ class LabelDesk:
     def _find_least(self) -> str:
         """Return the open query of least utility; of equals the oldest."""
         if self._least is None:
-            self._least = min(self._open, key=lambda event_id: self._open[event_id].query.utility)
+            self._least = min(self._open, key=lambda event_id: self._open[event_id].utility)
         return self._least
 
     # ── state ────────────────────────────────────────────────────────────────────────────────────
@@ -386,7 +410,7 @@ class LabelDesk:
         return QueryState(
             event_id,
             status,
-            held.query.utility,
+            held.utility,
             held.query.event_number,
             held.line,
             json.dumps(votes) if votes else "[]",
@@ -411,6 +435,11 @@ class LabelDesk:
         """The newest event timestamp seen, ISO-8601; only kept while queries expire by time."""
         return _iso(self._clock)
 
+    @property
+    def memory(self) -> str | None:
+        """What the desk knows besides its queries, as JSON; None while there is nothing."""
+        return None if self.turn < 0 else json.dumps({"turn": self.turn})
+
     def dump(self) -> Iterator[QueryState]:
         """Yield every query, the open ones in the order they were asked, then the closed in theirs."""
         for event_id, held in self._open.items():
@@ -418,8 +447,10 @@ class LabelDesk:
         for closed in self._closed.values():
             yield closed.state._replace(votes=_written(closed.answers), abstained="[]")
 
-    def load(self, states: Iterable[QueryState], clock: str | None = None) -> None:
+    def load(self, states: Iterable[QueryState], clock: str | None = None, memory: str | None = None) -> None:
         """Take over what `dump` gave, or the newest that `take_changes` gave of each query, in any order."""
+        known = {} if memory is None else json.loads(memory)
+        self.turn = int(known.get("turn", -1))
         self._open, self._closed, self._changed, self._closings, self._least = {}, {}, {}, 0, None
         self._clock = None if clock is None else datetime.fromisoformat(clock)
         for state in sorted(states, key=lambda state: (state.closed or 0, state.asked)):
@@ -434,6 +465,7 @@ class LabelDesk:
                     decode_query(state.query),
                     state.query,
                     None if state.clock is None else datetime.fromisoformat(state.clock),
+                    state.utility,
                     {vote.label.annotator: vote for vote in votes},
                     json.loads(state.abstained),
                 )

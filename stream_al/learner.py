@@ -32,6 +32,7 @@ from stream_al.records import (
     Query,
     class_text,
 )
+from stream_al.rescoring import rescore
 from stream_al.strategies import Budgeted, ColdStart, Decision, Limited, QueryStrategy, State, while_late
 from stream_al.strategies.limits import HELD_BACK
 from stream_al.uncertainty import Scores
@@ -69,6 +70,8 @@ class Taught(NamedTuple):
     example: Example | None
     settled: list[Settled]
     amendment: Amendment | None = None
+    withdrawn: tuple[str, ...] = ()
+    """The events whose queries were withdrawn, as the model has become sure (`DeskRules.withdraw_below`)."""
 
     @property
     def record(self) -> LogRecord | None:
@@ -392,7 +395,15 @@ class ActiveLearner:
         if self.accuracy is not None and enough is not None:
             self.state = enough.review(self.state, self.accuracy, self.events)
         mine = next(s for s in settled_all if s.number == number)
-        return Taught(mine.outcome, mine.detail, example, settled_all, amendment)
+        withdrawn = () if record is None else self._score_again()
+        return Taught(mine.outcome, mine.detail, example, settled_all, amendment, withdrawn)
+
+    def _score_again(self) -> tuple[str, ...]:
+        """Score open queries again, where the rules say so; return the events whose queries were withdrawn."""
+        decide = self._decide_calibrated if self.calibrated else self.strategy.decide
+        return rescore(
+            self.desk, self.model, lambda scores: decide(scores, self.state, 0.0)[0].utility, self._wants
+        )
 
     def amend(self, amendment: Amendment, position: str = "") -> Taught:
         """Correct or erase what was learned of an event, by decision, whatever its annotators answered.
@@ -403,6 +414,7 @@ class ActiveLearner:
         number = self.labels
         self.labels += 1
         made: Amendment | None = None
+        withdrawn: tuple[str, ...] = ()
         outcome = "amendment"
         try:
             made, detail = self._amendable(amendment)
@@ -414,7 +426,9 @@ class ActiveLearner:
             if refused is not None:
                 outcome, detail = "refused", refused
             self.desk.override(made.event_id, made.label)
-        return Taught(outcome, detail, None, [Settled(number, outcome, detail, amendment, position)], made)
+            withdrawn = self._score_again()
+        settled = [Settled(number, outcome, detail, amendment, position)]
+        return Taught(outcome, detail, None, settled, made, withdrawn)
 
     def _amendable(self, amendment: Amendment) -> tuple[Amendment, str]:
         """Return the amendment with the number of its example, and what it does."""
@@ -453,10 +467,11 @@ class ActiveLearner:
         clock: str | None,
         accuracy: str | None,
         drift: str | None = None,
+        desk: str | None = None,
     ) -> None:
         """Take over everything but the model, as a store kept it."""
         self.state, self.events, self.labels = state, events, labels
-        self.desk.load(queries, clock)
+        self.desk.load(queries, clock, desk)
         self.accuracy = self._watching(accuracy)
         self.drift = self._detecting(drift)
 
@@ -479,6 +494,7 @@ class ActiveLearner:
             "events": self.events,
             "labels": self.labels,
             "clock": self.desk.clock,
+            "desk": self.desk.memory,
             "queries": list(self.desk.dump()),
             "accuracy": None if self.accuracy is None else self.accuracy.dump(),
             "drift": None if self.drift is None else self.drift.dump(),
@@ -502,7 +518,7 @@ class ActiveLearner:
         try:
             head = json.loads(parts[1])
             state, events, labels = tuple(head["state"]), int(head["events"]), int(head["labels"])
-            desk.load([QueryState(*row) for row in head["queries"]], head["clock"])
+            desk.load([QueryState(*row) for row in head["queries"]], head["clock"], head.get("desk"))
             accuracy = self._watching(head["accuracy"])
             drift = self._detecting(head.get("drift"))
         except (ValueError, TypeError, KeyError, IndexError) as error:

@@ -74,6 +74,11 @@ class KafkaWorker:
                 f"{name}: [drift] watch: the stream is in partitions on Kafka, and nobody sees all of it; leave it out, or "
                 "run on a store"
             )
+        if config.labels.withdraw_below is not None:
+            raise ConfigError(
+                f"{name}: [labels] withdraw_below: on Kafka who holds the open queries has a model at a version of its own, "
+                "so nobody could recompute what was withdrawn; leave it out, or run on a store"
+            )
         if config.webhooks.url is not None:
             raise ConfigError(
                 f"{name}: [webhooks] url: is of a store; on Kafka read the topics instead, or run on a store"

@@ -75,6 +75,11 @@ def quorum(connection: sqlite3.Connection) -> int:
     return int(pipeline_of(connection).get("labels", {}).get("quorum", 1))
 
 
+def withdraw_below(connection: sqlite3.Connection) -> float:
+    """Return the utility below which open queries are withdrawn; 0 where none are."""
+    return float(pipeline_of(connection).get("labels", {}).get("withdraw_below", 0.0))
+
+
 def taken(connection: sqlite3.Connection) -> int:
     """Return the number of the last label in the inbox that the worker has read."""
     progress = progress_of(connection)

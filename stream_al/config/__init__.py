@@ -110,6 +110,9 @@ class LabelsConfig(Section):
     when_full: Literal["stop-asking", "withdraw-least"] = "stop-asking"
     remember: int = Field(100_000, ge=0)
     corrections: Literal["amend", "dead-letter"] = "amend"
+    withdraw_below: float | None = Field(None, ge=0, le=1)
+    rescore_every: int = Field(10, ge=1)
+    rescore_most: int = Field(100, ge=1)
 
     _duration = field_validator("expire_after", mode="before")(duration)
 
@@ -120,6 +123,11 @@ class LabelsConfig(Section):
         if self.max_answers < self.quorum:
             raise ValueError(f"max_answers: {self.max_answers} is less than the quorum, {self.quorum}")
         return self
+
+    def used(self) -> set[str]:
+        """Return the rules that decide anything; others are left out, as stores were made before there were any."""
+        unused = {"rescore_every", "rescore_most"} if self.withdraw_below is None else set()
+        return set(RULES) - unused
 
 
 class StoreConfig(Section):
@@ -205,7 +213,7 @@ class Config(BaseSettings):
             "strategy": self.strategy.model_dump(mode="json", include=strategy, exclude_none=True),
             "accuracy": self.accuracy.model_dump(mode="json"),
             **also,
-            "labels": self.labels.model_dump(mode="json", include=set(RULES), exclude_none=True),
+            "labels": self.labels.model_dump(mode="json", include=self.labels.used(), exclude_none=True),
             "run": {"key": self.run.key},
         }
 

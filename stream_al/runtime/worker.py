@@ -111,6 +111,7 @@ class Worker:
             clock=progress.clock,
             accuracy=progress.accuracy,
             drift=progress.drift,
+            desk=progress.desk,
         )
         self._events.seek(progress.event_position)
         self._labels.seek(progress.label_position)
@@ -301,6 +302,7 @@ class Worker:
             examples=model.version,
             state=learner.state,
             clock=learner.desk.clock,
+            desk=learner.desk.memory,
             accuracy=None if learner.accuracy is None else learner.accuracy.dump(),
             drift=None if learner.drift is None else learner.drift.dump(),
             event_position=self._events.position,

@@ -14,7 +14,7 @@ const box = outbox(keep);
 let cards = []; // the first is before the annotator
 let history = keep.get("history") ?? []; // what can be undone: {key, card, said}
 let classes = [], closed = false, empty = null;
-let shown = null, since = 0, typed = "";
+let shown = null, since = 0, held = 0, typed = ""; // until `held` a key is meant for the card put away
 let busy = false, again = false, failures = 0, timer = 0, ended = false;
 
 // ── what the server has to do with it ──────────────────────────────────────────────────────────────
@@ -82,7 +82,11 @@ function take(reply) {
   }
   for (const [id, why] of Object.entries(reply.gone)) {
     const at = cards.findIndex((card) => card.id === id && !card.correcting);
-    if (at === 0 && shown === cards[0]) tell(`${cards[0].title} is put away: ${why}.`);
+    if (at === 0 && shown === cards[0]) {
+      tell(`${cards[0].title} is put away: ${why}.`);
+      held = performance.now() + 400;
+      if (!matchMedia("(prefers-reduced-motion: reduce)").matches) $("card").animate({ translate: ["-3rem", "0"], opacity: [0, 1] }, 200);
+    }
     if (at >= 0) cards.splice(at, 1);
   }
   const answered = new Set(box.answers().map((answer) => answer.event_id));
@@ -285,7 +289,7 @@ $("keys-on").checked = keep.get("keys") ?? true;
 $("keys-on").addEventListener("change", () => keep.set("keys", $("keys-on").checked));
 
 document.addEventListener("keydown", (event) => {
-  if (event.repeat || event.target.closest?.("dialog") || document.querySelector("dialog[open]")) return;
+  if (event.repeat || performance.now() < held || event.target.closest?.("dialog") || document.querySelector("dialog[open]")) return;
   if ((event.ctrlKey || event.metaKey) && event.key === "z" && !event.target.matches("input")) { event.preventDefault(); undo(); return; }
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea") || !$("keys-on").checked) return;
   if (KEYS[event.key]) { event.preventDefault(); $(KEYS[event.key]).click(); }
