@@ -105,6 +105,7 @@ def replay_command(
     annotator: options.AnnotatorText = None,
     quorum: options.Quorum = 1,
     agreement: options.Agreement = "majority",
+    withdraw_below: options.WithdrawBelow = None,
     events_per_hour: options.EventsPerHour = None,
     rounds: Annotated[
         bool,
@@ -220,6 +221,7 @@ def replay_command(
         quorum,
         agreement,
         events_per_hour,
+        withdraw_below,
     )
     plan = _plan(
         stream,

@@ -123,6 +123,8 @@ class _Run:
         self.stream, self.contender = stream, contender
         # All labels at once may be open when they come late; a limit would make the baseline ask less than all.
         rules = replace(trial.crowd.rules, max_open=len(stream.rows) + 1)
+        if contender.baseline:  # all labels are all labels
+            rules = replace(rules, withdraw_below=None)
         self.learner = ActiveLearner(
             trial.make_model(),
             contender.strategy,
