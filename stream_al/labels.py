@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 
 from stream_al.codec import QueryRow, decode_query
 from stream_al.desk_rules import DeskRules
-from stream_al.records import Amendment, ClassLabel, Example, Label, LogRecord, Query
+from stream_al.records import Amendment, ClassLabel, Example, Label, LogRecord, Query, class_text
+from stream_al.reliability import Reliability
 
 OUTCOMES: Final = {
     "example": "became (part of) an example the model learned from",
@@ -127,6 +128,8 @@ class LabelDesk:
         self._least: str | None = None
         self.turn = -1
         """The number of the event whose query was scored again last (`stream_al.rescoring`)."""
+        self.people = Reliability() if self.rules.agreement == "weighted" else None
+        """How far the annotators are trusted, where the rules weigh them."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -265,7 +268,7 @@ class LabelDesk:
             settled.append(_settle(before, "replaced", detail))
             del held.votes[label.annotator]  # the new answer counts as given now
         held.votes[label.annotator] = vote
-        agreed = self.rules.agreed([v.label.label for v in held.votes.values() if v.label.label is not None])
+        agreed = self._agreed({who: v.label.label for who, v in held.votes.items()}, held.query)
         if agreed is not None:
             example = _example(held, agreed)
             return settled + self._close(label.event_id, "answered", "", agreed, example_number), example
@@ -349,8 +352,21 @@ class LabelDesk:
         outcome = "abstained" if new is None else "already-answered" if _same(new, after) else "outvoted"
         return _settle(vote, outcome, f"{change}; the agreement stays {after!r}"), None
 
-    def _agreed(self, answers: dict[str, ClassLabel | None]) -> ClassLabel | None:
-        return self.rules.agreed([answer for answer in answers.values() if answer is not None])
+    def _agreed(
+        self, answers: dict[str, ClassLabel | None], query: QueryRow | None = None
+    ) -> ClassLabel | None:
+        """Return the class agreed on, if there is one; without a query no second opinion is asked for."""
+        votes = {who: answer for who, answer in answers.items() if answer is not None}
+        labels = list(votes.values())
+        needed = self.rules.quorum
+        if query is not None and query.predicted is not None:
+            chance = query.probabilities.get(class_text(query.predicted), 0.0)
+            needed = self.rules.needed(labels, query.predicted, chance)
+        if len(votes) < needed:
+            return None
+        return (
+            self.rules.agreed(labels) if self.people is None else self.people.agreed(votes, self.rules.sure)
+        )
 
     def _reopen(
         self, event_id: str, closed: _Closed, answers: dict[str, ClassLabel | None], agreed: ClassLabel | None
@@ -383,6 +399,10 @@ class LabelDesk:
                 settled.append(_settle(vote, "example", _named(example)))
             else:
                 settled.append(_settle(vote, "outvoted", f"the others agreed on {agreed!r}"))
+        if self.people is not None and status in ("answered", "disputed"):
+            self.people.compare(
+                {who: v.label.label for who, v in held.votes.items() if v.label.label is not None}
+            )
         self._closings += 1
         utility, asked, clock = held.utility, held.query.event_number, _iso(held.clock)
         state = QueryState(event_id, status, utility, asked, "", "", "", clock, example, self._closings)
@@ -438,7 +458,10 @@ class LabelDesk:
     @property
     def memory(self) -> str | None:
         """What the desk knows besides its queries, as JSON; None while there is nothing."""
-        return None if self.turn < 0 else json.dumps({"turn": self.turn})
+        people = None if self.people is None else self.people.dump()
+        if self.turn < 0 and people is None:
+            return None
+        return json.dumps({"turn": self.turn} | ({} if people is None else {"people": people}))
 
     def dump(self) -> Iterator[QueryState]:
         """Yield every query, the open ones in the order they were asked, then the closed in theirs."""
@@ -451,6 +474,8 @@ class LabelDesk:
         """Take over what `dump` gave, or the newest that `take_changes` gave of each query, in any order."""
         known = {} if memory is None else json.loads(memory)
         self.turn = int(known.get("turn", -1))
+        if self.people is not None:
+            self.people = Reliability.load(known.get("people"))
         self._open, self._closed, self._changed, self._closings, self._least = {}, {}, {}, 0, None
         self._clock = None if clock is None else datetime.fromisoformat(clock)
         for state in sorted(states, key=lambda state: (state.closed or 0, state.asked)):

@@ -79,6 +79,11 @@ class KafkaWorker:
                 f"{name}: [labels] withdraw_below: on Kafka who holds the open queries has a model at a version of its own, "
                 "so nobody could recompute what was withdrawn; leave it out, or run on a store"
             )
+        if config.labels.agreement == "weighted":
+            raise ConfigError(
+                f'{name}: [labels] agreement = "weighted": on Kafka the labels are in partitions, and nobody sees all that '
+                "an annotator says; take another agreement, or run on a store"
+            )
         if config.webhooks.url is not None:
             raise ConfigError(
                 f"{name}: [webhooks] url: is of a store; on Kafka read the topics instead, or run on a store"

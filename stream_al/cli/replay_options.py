@@ -141,7 +141,7 @@ Quorum: TypeAlias = Annotated[
     int, typer.Option(min=1, help="How many must answer a question.", rich_help_panel=_PEOPLE)
 ]
 Agreement: TypeAlias = Annotated[
-    str, typer.Option(help="majority, unanimous or plurality.", rich_help_panel=_PEOPLE)
+    str, typer.Option(help="majority, unanimous, plurality or weighted.", rich_help_panel=_PEOPLE)
 ]
 WithdrawBelow: TypeAlias = Annotated[
     float | None,

@@ -101,7 +101,7 @@ class LabelsConfig(Section):
     delay: int = Field(100, ge=0)
     jitter: int = Field(0, ge=0)
     quorum: int = Field(1, ge=1)
-    agreement: Literal["majority", "unanimous", "plurality"] = "majority"
+    agreement: Literal["majority", "unanimous", "plurality", "weighted"] = "majority"
     max_answers: int = Field(5, ge=1)
     max_abstentions: int = Field(3, ge=1)
     expire_after: timedelta | None = None
@@ -113,6 +113,8 @@ class LabelsConfig(Section):
     withdraw_below: float | None = Field(None, ge=0, le=1)
     rescore_every: int = Field(10, ge=1)
     rescore_most: int = Field(100, ge=1)
+    sure: float = Field(0.5, ge=0.5, lt=1)
+    second_opinion: float | None = Field(None, gt=0, le=1)
 
     _duration = field_validator("expire_after", mode="before")(duration)
 
@@ -122,11 +124,14 @@ class LabelsConfig(Section):
             raise ValueError('path: belongs to source = "file", and is needed there')
         if self.max_answers < self.quorum:
             raise ValueError(f"max_answers: {self.max_answers} is less than the quorum, {self.quorum}")
+        if self.second_opinion is not None and self.max_answers == self.quorum:
+            raise ValueError(f"max_answers: {self.max_answers} leaves no second opinion; give more")
         return self
 
     def used(self) -> set[str]:
         """Return the rules that decide anything; others are left out, as stores were made before there were any."""
         unused = {"rescore_every", "rescore_most"} if self.withdraw_below is None else set()
+        unused |= set() if self.agreement == "weighted" else {"sure"}
         return set(RULES) - unused
 
 
