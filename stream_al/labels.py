@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from stream_al.codec import QueryRow, decode_query
 from stream_al.desk_rules import DeskRules
+from stream_al.gold import Gold, GoldQuestion
 from stream_al.records import Amendment, ClassLabel, Example, Label, LogRecord, Query, class_text
 from stream_al.reliability import Reliability
 
@@ -23,6 +24,7 @@ OUTCOMES: Final = {
     "amendment": "became (part of) an amendment of an example that had been learned",
     "refused": "became an example that the model could not learn",
     "duplicate": "the same annotator gave this answer before",
+    "gold": "answered a question whose answer was known, to see who answers rightly",
     "replaced": "the same annotator gave another answer before it was learned",
     "correction-after-learning": "the same annotator gave another answer after it was learned, which cannot be amended",
     "already-answered": "the query had been answered by others",
@@ -36,8 +38,17 @@ OUTCOMES: Final = {
 }
 """The named outcomes of a label; besides them the reasons of `RecordError`, for what is no usable label."""
 
-STATUSES: Final = ("open", "answered", "disputed", "unanswerable", "expired", "withdrawn", "erased")
-USED: Final = frozenset({"example", "amendment", "waiting"})
+STATUSES: Final = (
+    "open",
+    "answered",
+    "disputed",
+    "unanswerable",
+    "expired",
+    "withdrawn",
+    "erased",
+    "checked",
+)
+USED: Final = frozenset({"example", "amendment", "waiting", "gold"})
 """The outcomes of labels that were used, or will be; every other one is a dead letter."""
 
 
@@ -104,6 +115,8 @@ class LabelDesk:
         Keep what changes until `take_changes` takes it. Without a store nobody takes it, and it would grow.
     on_close
         Told, of every query that is closed, its event and the label agreed on, or None without one.
+    gold
+        The questions whose answers are known, mixed among the others (`stream_al.gold`).
     """
 
     def __init__(
@@ -112,8 +125,12 @@ class LabelDesk:
         *,
         keep_changes: bool = True,
         on_close: Callable[[str, ClassLabel | None], None] | None = None,
+        gold: Gold | None = None,
     ) -> None:
         self.rules = rules or DeskRules()
+        self.gold = gold or Gold(())
+        self.gold_asked = 0
+        """How many gold questions were asked."""
         self._most = self.rules.max_open  # at hand, as every event asks for it
         self.keep_changes = keep_changes
         self._on_close = on_close
@@ -128,8 +145,8 @@ class LabelDesk:
         self._least: str | None = None
         self.turn = -1
         """The number of the event whose query was scored again last (`stream_al.rescoring`)."""
-        self.people = Reliability() if self.rules.agreement == "weighted" else None
-        """How far the annotators are trusted, where the rules weigh them."""
+        self.people = Reliability() if self.rules.agreement == "weighted" or self.gold.questions else None
+        """How far the annotators are trusted, where the rules weigh them or gold questions test them."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -179,6 +196,18 @@ class LabelDesk:
         self._note(query.event_id)
         return settled
 
+    def next_gold(self) -> GoldQuestion | None:
+        """Return the gold question whose turn it is; None where all are open, or there is no room."""
+        questions = self.gold.questions
+        if len(self._open) < self._most:
+            for _ in questions:
+                question = questions[self.gold_asked % len(questions)]
+                self.gold_asked += 1
+                if question.id not in self._open:
+                    self._closed.pop(question.id, None)  # it may be asked again
+                    return question
+        return None
+
     def advance(self, event_number: int, timestamp: datetime | None) -> list[Settled]:
         """Let time pass until this event; return the labels settled because their query expired."""
         settled: list[Settled] = []
@@ -208,7 +237,7 @@ class LabelDesk:
 
     def in_turn(self, after: int, most: int) -> list[QueryRow]:
         """Return open queries in the order they were asked, from behind an event number on, then from the first."""
-        held = [held.query for held in self._open.values()]
+        held = [held.query for event_id, held in self._open.items() if event_id not in self.gold.truths]
         first = next((at for at, query in enumerate(held) if query.event_number > after), 0)
         return (held[first:] + held[:first])[:most]
 
@@ -257,6 +286,8 @@ class LabelDesk:
             return [settled_late], amendment
         if label.label is None:
             return self._abstain(held, vote), None
+        if label.event_id in self.gold.truths:
+            return self._check(held, vote), None
         settled: list[Settled] = []
         if label.annotator in held.abstained:
             held.abstained.remove(label.annotator)  # an annotator has one say, the last
@@ -278,6 +309,24 @@ class LabelDesk:
         self._note(label.event_id)
         detail = f"{len(held.votes)} of {max(self.rules.quorum, len(held.votes) + 1)} answers"
         return [*settled, _settle(vote, "waiting", detail)], None
+
+    def _check(self, held: _Open, vote: Vote) -> list[Settled]:
+        """Compare an answer to a gold question with what is known."""
+        event_id, who, said = held.query.event_id, vote.label.annotator, vote.label.label
+        assert self.people is not None
+        assert said is not None
+        if who in held.votes:
+            return [_settle(vote, "duplicate", f"{who} has answered this before")]
+        truth = self.gold.truths[event_id]
+        self.people.compare({who: said}, truth)
+        held.votes[who] = vote
+        detail = f"{who} is right" if _same(said, truth) else f"{who} says {said!r}; it is {truth!r}"
+        settled = [_settle(vote, "gold", detail)]
+        if len(held.votes) >= self.rules.quorum:
+            held.votes.clear()  # they are settled
+            return settled + self._close(event_id, "checked", "")
+        self._note(event_id)
+        return settled
 
     def _abstain(self, held: _Open, vote: Vote) -> list[Settled]:
         annotator = vote.label.annotator
@@ -364,9 +413,9 @@ class LabelDesk:
             needed = self.rules.needed(labels, query.predicted, chance)
         if len(votes) < needed:
             return None
-        return (
-            self.rules.agreed(labels) if self.people is None else self.people.agreed(votes, self.rules.sure)
-        )
+        if self.people is None or self.rules.agreement != "weighted":
+            return self.rules.agreed(labels)
+        return self.people.agreed(votes, self.rules.sure)
 
     def _reopen(
         self, event_id: str, closed: _Closed, answers: dict[str, ClassLabel | None], agreed: ClassLabel | None
@@ -459,9 +508,13 @@ class LabelDesk:
     def memory(self) -> str | None:
         """What the desk knows besides its queries, as JSON; None while there is nothing."""
         people = None if self.people is None else self.people.dump()
-        if self.turn < 0 and people is None:
-            return None
-        return json.dumps({"turn": self.turn} | ({} if people is None else {"people": people}))
+        known = {
+            "turn": self.turn if self.turn >= 0 else None,
+            "people": people,
+            "gold": self.gold_asked or None,
+        }
+        kept = {name: value for name, value in known.items() if value is not None}
+        return json.dumps(kept) if kept else None
 
     def dump(self) -> Iterator[QueryState]:
         """Yield every query, the open ones in the order they were asked, then the closed in theirs."""
@@ -476,9 +529,13 @@ class LabelDesk:
         self.turn = int(known.get("turn", -1))
         if self.people is not None:
             self.people = Reliability.load(known.get("people"))
+        self.gold_asked = int(known.get("gold", 0))
         self._open, self._closed, self._changed, self._closings, self._least = {}, {}, {}, 0, None
         self._clock = None if clock is None else datetime.fromisoformat(clock)
-        for state in sorted(states, key=lambda state: (state.closed or 0, state.asked)):
+        gold = self.gold.truths  # asked together with the query before it
+        for state in sorted(
+            states, key=lambda state: (state.closed or 0, state.asked, state.event_id in gold)
+        ):
             votes = [
                 Vote(number, Label.model_construct(**label), position)
                 if state.closed

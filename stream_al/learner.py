@@ -14,6 +14,7 @@ from stream_al.codec import EventRow, PredictionRow, QueryRow
 from stream_al.desk_rules import DeskRules
 from stream_al.draws import Draws
 from stream_al.errors import RecordError, SnapshotError
+from stream_al.gold import Gold, disguised
 from stream_al.insight import Insight
 from stream_al.labels import LabelDesk, QueryState, Settled
 from stream_al.model import Model
@@ -57,6 +58,8 @@ class Processed(NamedTuple):
     prediction: Prediction
     query: Query | None
     settled: list[Settled]
+    gold: Query | None = None
+    """A question whose answer is known, to be put to people like the other (`stream_al.gold`)."""
 
 
 class Taught(NamedTuple):
@@ -95,6 +98,8 @@ class Incident(NamedTuple):
     """Labels whose query expired or was withdrawn."""
     error: RecordError | None = None
     """Why the event has no prediction."""
+    gold: QueryRow | None = None
+    """The gold question asked along with the query."""
 
 
 class ActiveLearner:
@@ -126,6 +131,8 @@ class ActiveLearner:
         is ``correction-after-learning``.
     drift
         What to watch for changes of the stream (`stream_al.monitor.Drift`); None watches nothing.
+    gold
+        Questions whose answers are known, to be mixed among the others; None mixes in none.
 
     Examples
     --------
@@ -151,6 +158,7 @@ class ActiveLearner:
         calibrated: bool = False,
         log: ExampleLog | None = None,
         drift: DriftRules | None = None,
+        gold: Gold | None = None,
     ) -> None:
         self.model = model if isinstance(model, Model) else Model(model)
         self.strategy = strategy or default_strategy()
@@ -163,14 +171,14 @@ class ActiveLearner:
         if self.accuracy is None and (calibrated or enough_of(self.strategy) is not None):
             what = "calibrated" if calibrated else "ConfidentEnough"
             raise ValueError(f"window = None: {what} needs the accuracy watched; give a number of events")
-        self.desk = LabelDesk(rules, keep_changes=False, on_close=self._closed)
+        self.desk = LabelDesk(rules, keep_changes=False, on_close=self._closed, gold=gold)
         self.log = log
         self.state: State = self.strategy.start()
         self.events = 0
         """Events answered so far."""
         self.labels = 0
         """Labels received so far."""
-        self._draw = Draws(key)
+        self._draw, self._draw_gold = Draws(key), Draws(key, "gold")
 
     @property
     def strategy(self) -> QueryStrategy:
@@ -202,15 +210,16 @@ class ActiveLearner:
             When the model cannot score the event. Nothing has changed then.
         """
         predictions, incidents = self.answer([EventRow.of(event)])
-        query: QueryRow | None = None
+        query, gold = None, None
         settled: list[Settled] = []
         for incident in incidents:
             if incident.error is not None:
                 raise incident.error
-            query, settled = incident.query, incident.settled
+            query, gold, settled = incident.query, incident.gold, incident.settled
         row = predictions[0]
         prediction = Prediction.model_validate({name: getattr(row, name) for name in row.__struct_fields__})
-        return Processed(prediction, None if query is None else query.public(), settled)
+        asked = [None if row is None else row.public() for row in (query, gold)]
+        return Processed(prediction, asked[0], settled, asked[1])
 
     def answer(
         self, rows: Sequence[EventRow], *, until_asked: bool = False
@@ -338,12 +347,24 @@ class ActiveLearner:
         settled: list[Settled],
     ) -> Incident:
         """Ask if that was the decision, and return what happened."""
-        query, line = None, b""
+        query, line, gold = None, b"", None
         if asked is not None:
             query = self._query(row, scores, asked)
             settled = settled + self.desk.ask(query)
             line = self.desk.line(query.event_id)
-        return Incident(place, self.events + 1, query, line, blocked, settled)
+            gold = self._mix_in(query)
+        return Incident(place, self.events + 1, query, line, blocked, settled, gold=gold)
+
+    def _mix_in(self, query: QueryRow) -> QueryRow | None:
+        """Ask a gold question after a query, where one is due."""
+        due = self.desk.gold.is_due(query, self._draw_gold)
+        question = self.desk.next_gold() if due else None
+        if question is None:
+            return None
+        (scores,) = self.model.score_all([question.features])
+        gold = disguised(question, scores, query)
+        self.desk.ask(gold)  # there is room
+        return gold
 
     def _query(self, event: EventRow, scores: Scores, decision: Decision) -> QueryRow:
         return QueryRow(
@@ -514,7 +535,9 @@ class ActiveLearner:
             raise SnapshotError(
                 "this is no snapshot of a learner; give what ActiveLearner.snapshot() returned"
             )
-        desk = LabelDesk(self.desk.rules, keep_changes=self.desk.keep_changes, on_close=self._closed)
+        desk = LabelDesk(
+            self.desk.rules, keep_changes=self.desk.keep_changes, on_close=self._closed, gold=self.desk.gold
+        )
         try:
             head = json.loads(parts[1])
             state, events, labels = tuple(head["state"]), int(head["events"]), int(head["labels"])

@@ -119,6 +119,7 @@ STATUS_WORDS: Final = {
     "expired": "expired",
     "withdrawn": "withdrawn",
     "erased": "erased",
+    "checked": "checked",
 }
 
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from stream_al.codec import EventRow, encode_json, encode_predictions
+from stream_al.codec import EventRow, QueryRow, encode_json, encode_predictions
 from stream_al.errors import RecordError, SnapshotError
 from stream_al.labels import USED, Settled
 from stream_al.learner import ActiveLearner, Incident
@@ -236,8 +236,17 @@ class Worker:
             batch.queries.append(incident.line)
             counts[f"asked:{incident.query.reason}"] += 1
             self._labels.asked(incident.query, row, incident.events)
+            if incident.gold is not None:
+                self._mix_in(batch, counts, incident.gold, incident.events)
         elif incident.blocked:
             counts[f"blocked:{incident.blocked}"] += 1
+
+    def _mix_in(self, batch: Batch, counts: Counter[str], gold: QueryRow, events: int) -> None:
+        """Write down that a gold question was asked, and let the source of labels hear of it."""
+        batch.queries.append(self.learner.desk.line(gold.event_id))
+        counts["gold"] += 1
+        truth = self.learner.desk.gold.truths[gold.event_id]
+        self._labels.asked(gold, LabelledRow(gold.features, gold.event_id, truth=truth), events)
 
     def _bury(self, batch: Batch, counts: Counter[str], letter: DeadLetter, at_event: int) -> None:
         batch.dead_letters.append((at_event, letter))
