@@ -41,6 +41,25 @@ def _model(learner: str, source: Stream) -> Model:
     return Model(LEARNERS[learner].make(source))
 
 
+def _runs(
+    stream: LabelledStream,
+    make: Callable[[], Model],
+    budget: float,
+    delay: int,
+    below: float | None,
+    seeds: int,
+) -> tuple[float, float, float]:
+    """Return how many were asked, how many answered, and the accuracy: means over seeds."""
+    contender = parse_strategy("margin", budget=budget, events=len(stream.rows))
+    crowd = Crowd(Crowd.one(delay).people, DeskRules(withdraw_below=below))
+    made = [replay(stream, contender, Trial(make, crowd, f"seed {seed}")) for seed in range(seeds)]
+    return (
+        mean(run.labels for run in made),
+        mean(run.answered for run in made),
+        mean(run.accuracy for run in made),
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -63,32 +82,17 @@ def main() -> None:
         ]
         stream = LabelledStream(name, tuple(rows), tuple(sorted({str(row.truth) for row in rows})), {})
 
-        def runs(
-            budget: float,
-            delay: int,
-            below: float | None,
-            stream: LabelledStream = stream,
-            make: Callable[[], Model] = partial(_model, learner, source),
-        ) -> tuple[float, float, float]:
-            """Return how many were asked, how many answered, and the accuracy: means over seeds."""
-            contender = parse_strategy("margin", budget=budget, events=len(stream.rows))
-            crowd = Crowd(Crowd.one(delay).people, DeskRules(withdraw_below=below))
-            made = [replay(stream, contender, Trial(make, crowd, f"seed {n}")) for n in range(options.seeds)]
-            return (
-                mean(run.labels for run in made),
-                mean(run.answered for run in made),
-                mean(run.accuracy for run in made),
-            )
-
+        make = partial(_model, learner, source)
         for delay in DELAYS:
-            asked, before, accuracy = runs(options.budget, delay, None)
+            asked, before, accuracy = _runs(stream, make, options.budget, delay, None, options.seeds)
             title = f"{name}, {learner}" if delay == DELAYS[0] else ""
             table.add_row(
                 title, f"{delay:,}", "never", f"{asked:,.0f}", f"{before:,.0f}", "", f"{accuracy:.2%}"
             )
             for below in BELOW:
-                asked, labels, accuracy = runs(options.budget, delay, below)
-                fewer = runs(options.budget * labels / before, delay, None)[2]
+                asked, labels, accuracy = _runs(stream, make, options.budget, delay, below, options.seeds)
+                share = options.budget * labels / before
+                fewer = _runs(stream, make, share, delay, None, options.seeds)[2]
                 numbers = f"{asked:,.0f}", f"{labels:,.0f}", f"{1.0 - labels / before:.0%}"
                 table.add_row("", "", f"{below:g}", *numbers, f"{accuracy:.2%}", f"{fewer:.2%}")
         table.add_section()

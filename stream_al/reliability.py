@@ -109,6 +109,25 @@ class Reliability:
         return made
 
 
+def standings_of(memory: str | None) -> list[Standing]:
+    """Return how far each annotator is trusted, given what a desk keeps (`LabelDesk.memory`)."""
+    return Reliability.load(None if memory is None else json.loads(memory).get("people")).standings()
+
+
+def told_of(one: Standing) -> str:
+    """Return what there is to say of somebody who is distrusted, in a sentence.
+
+    Examples
+    --------
+    >>> told_of(Standing("eve", 0.2, 30.0, True))
+    'eve disagrees with the others or with known answers: right in about 20% of 30 answers compared'
+    """
+    return (
+        f"{one.name} disagrees with the others or with known answers: right in about {one.reliability:.0%} of "
+        f"{one.compared:,.0f} answers compared"
+    )
+
+
 def _written(votes: Mapping[str, ClassLabel]) -> dict[str, str]:
     return {name: json.dumps(label) for name, label in votes.items()}
 

@@ -79,10 +79,11 @@ class KafkaWorker:
                 f"{name}: [labels] withdraw_below: on Kafka who holds the open queries has a model at a version of its own, "
                 "so nobody could recompute what was withdrawn; leave it out, or run on a store"
             )
-        if config.labels.agreement == "weighted":
+        if config.labels.agreement == "weighted" or config.gold.questions:
+            key = "[gold]" if config.gold.questions else '[labels] agreement = "weighted"'
             raise ConfigError(
-                f'{name}: [labels] agreement = "weighted": on Kafka the labels are in partitions, and nobody sees all that '
-                "an annotator says; take another agreement, or run on a store"
+                f"{name}: {key}: on Kafka the labels are in partitions, and nobody sees all that "
+                "an annotator says; leave it out, or run on a store"
             )
         if config.webhooks.url is not None:
             raise ConfigError(

@@ -22,6 +22,7 @@ import msgspec
 from connectors.sqlite.schema import connect, explained
 from stream_al.errors import RecordError, StoreError
 from stream_al.records import Amendment, parse_answer
+from stream_al.reliability import Standing, standings_of
 from stream_al.webhooks import Message
 
 TABLES: Final = """
@@ -87,6 +88,7 @@ class SqliteOutbox:
             "label": self._labels,
             "drift": self._drift,
             "budget-spent": self._spent,
+            "distrust": self._distrusted,
         }
         self._kinds = [kind for kind in self._read if kind in kinds]
         self._seen = -1
@@ -105,6 +107,11 @@ class SqliteOutbox:
             "WHERE meta.name = 'drift' AND meta.value <> ''), 0)",
             "budget-spent": "SELECT coalesce(max(number), 0) FROM batches",
         }
+        if "distrust" in self._kinds:
+            known = json.dumps(sorted(one.name for one in self._standings() if one.distrusted))
+            execute("INSERT OR IGNORE INTO outbox_state VALUES ('distrust', ?)", (known,))
+        else:
+            execute("DELETE FROM outbox_state WHERE name = 'distrust'")
         for kind, query in now.items():
             if kind not in self._kinds:
                 execute("DELETE FROM outbox_state WHERE name = ?", (kind,))
@@ -218,6 +225,24 @@ class SqliteOutbox:
         lines = row[1].split(b"\n") if row else []
         place = number - row[0] if row else 0
         return msgspec.json.decode(lines[place], type=_Timed) if 0 <= place < len(lines) else None
+
+    def _standings(self) -> list[Standing]:
+        (text,) = self._connection.execute("SELECT value FROM meta WHERE name = 'progress'").fetchone() or (
+            "{}",
+        )
+        return standings_of(json.loads(text).get("desk"))
+
+    def _distrusted(self, position: list[str]) -> tuple[list[_New], list[str], bool]:
+        found, names = [], []
+        for one in self._standings():
+            if not one.distrusted:
+                continue
+            names.append(one.name)
+            if one.name not in position:
+                data = {"annotator": one.name, "reliability": one.reliability, "compared": one.compared}
+                key = f"distrust {one.name} {one.compared!r}"
+                found.append(_New(key, "annotator.distrusted", None, data))
+        return found, names, False
 
     def _spent(self, position: dict[str, Any]) -> tuple[list[_New], dict[str, Any], bool]:
         last, told = position["batch"], dict(position["told"])

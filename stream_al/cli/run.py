@@ -156,12 +156,20 @@ class StopSignal:
         signal.signal(number, signal.SIG_DFL)
 
 
+def _distrusted(progress: Progress) -> dict[str, str]:
+    """Return who is distrusted, and what there is to say of them."""
+    from stream_al.reliability import standings_of, told_of
+
+    return {one.name: told_of(one) for one in standings_of(progress.desk) if one.distrusted}
+
+
 class Reporter:
     """Shows how a run stands: a live line on a terminal, a line now and then elsewhere."""
 
     def __init__(self, console: Console, start: Progress, drift: Drift | None = None, *, quiet: bool) -> None:
         self._drift = drift
         self._alarms = 0 if drift is None else drift.alarms
+        self._known, self._distrusted = start.desk, _distrusted(start)
         self._console = console
         self._quiet = quiet
         self._began = self._last = time.monotonic()
@@ -183,6 +191,11 @@ class Reporter:
             for alarm in list(self._drift.recent)[self._alarms - self._drift.alarms :]:
                 self._console.print(f"drift: {alarm.text()}", style="yellow", highlight=False)
             self._alarms = self._drift.alarms
+        if progress.desk != self._known:
+            self._known, before, self._distrusted = progress.desk, self._distrusted, _distrusted(progress)
+            for name, text in self._distrusted.items():
+                if name not in before:
+                    self._console.print(f"annotator: {text}", style="yellow", highlight=False, markup=False)
         if self._quiet:
             return
         now = time.monotonic()

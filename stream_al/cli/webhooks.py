@@ -45,7 +45,12 @@ def sending(config: Config, name: str, tell: Callable[[str], None]) -> AbstractC
     from connectors.webhooks import Endpoint, Sender
 
     # What can never happen need not be looked for.
-    possible = {"label": True, "drift": bool(config.drift.watch), "budget-spent": config.limits.active()}
+    possible = {
+        "label": True,
+        "drift": bool(config.drift.watch),
+        "budget-spent": config.limits.active(),
+        "distrust": config.labels.agreement == "weighted" or bool(config.gold.questions),
+    }
     kinds = [kind for kind in config.webhooks.events if possible[kind]]
     endpoint = Endpoint(config.webhooks.url, config.webhooks.keys(name))
     return Sender(

@@ -20,6 +20,7 @@ from pydantic import (
 
 from stream_al.config.asking import ColdStartConfig, DriftConfig, LimitsConfig, QuotaConfig, StrategyConfig
 from stream_al.config.base import Section, defaults, duration
+from stream_al.config.gold import GoldConfig
 from stream_al.config.services import KafkaConfig, TopicsConfig, WebhooksConfig
 from stream_al.desk_rules import DeskRules
 from stream_al.errors import ConfigError
@@ -39,6 +40,7 @@ __all__ = [
     "Config",
     "DriftConfig",
     "EventsConfig",
+    "GoldConfig",
     "KafkaConfig",
     "LabelsConfig",
     "LimitsConfig",
@@ -171,6 +173,7 @@ class Config(BaseSettings):
     accuracy: AccuracyConfig = AccuracyConfig()
     events: EventsConfig = EventsConfig()
     labels: LabelsConfig = LabelsConfig()
+    gold: GoldConfig = GoldConfig()
     store: StoreConfig = StoreConfig()
     output: OutputConfig = OutputConfig()
     webhooks: WebhooksConfig = WebhooksConfig()
@@ -207,9 +210,13 @@ class Config(BaseSettings):
         """Return what decides the results: a store keeps it, and refuses to go on with another."""
         strategy = {"name", "cold_start", *self.strategy.used()}
         # Left out when there are none, so that a store made before there were any is still the same pipeline's.
-        used = {"limits": self.limits.active(), "drift": bool(self.drift.watch)}
+        used = {
+            "limits": self.limits.active(),
+            "drift": bool(self.drift.watch),
+            "gold": bool(self.gold.questions),
+        }
         also = {
-            name: getattr(self, name).model_dump(mode="json", exclude_none=True)
+            name: getattr(self, name).model_dump(mode="json", exclude_none=True, exclude={"path"})
             for name, is_used in used.items()
             if is_used
         }
@@ -242,6 +249,7 @@ def stored_config(pipeline: dict[str, Any], name: str) -> Config:
             drift=DriftConfig(**pipeline.get("drift", {})),
             accuracy=AccuracyConfig(**pipeline["accuracy"]),
             labels=LabelsConfig(**pipeline["labels"]),
+            gold=GoldConfig(**pipeline.get("gold", {})),
             run=RunConfig(**pipeline["run"]),
         )
     except ValidationError as error:
@@ -289,6 +297,7 @@ def checked(content: dict[str, Any], name: str, base: Path = Path()) -> Config:
         )
         for section, found in paths.items()
     }
+    changes["gold"] = config.gold.read(base)
     if config.kafka is not None:
         files = ("snapshots", "ca_file", "cert_file", "key_file", "token_file")
         found = {k: getattr(config.kafka, k) for k in files}
