@@ -448,7 +448,8 @@ class LabelDesk:
                 settled.append(_settle(vote, "example", _named(example)))
             else:
                 settled.append(_settle(vote, "outvoted", f"the others agreed on {agreed!r}"))
-        if self.people is not None and status in ("answered", "disputed"):
+        # Where answers are known, trust rests on these alone: what people say of each other a crowd of liars decides.
+        if self.people is not None and not self.gold.questions and status in ("answered", "disputed"):
             self.people.compare(
                 {who: v.label.label for who, v in held.votes.items() if v.label.label is not None}
             )

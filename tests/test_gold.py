@@ -225,3 +225,26 @@ def test_on_kafka_they_are_refused_with_the_reason(tmp_path: Path) -> None:
 
 def test_nothing_is_known_of_anybody_without_a_desks_memory() -> None:
     assert summary(Progress(), 0)["annotators"] == []
+
+
+def test_where_most_people_lie_known_answers_decide_whom_to_believe() -> None:
+    honest, liars = ("h1", "h2"), ("l1", "l2", "l3")
+    wrong = {"in": "out", "out": "in"}
+
+    def learned_rightly(gold: Gold | None) -> tuple[float, list[str]]:
+        rules = DeskRules(quorum=5, agreement="weighted", max_open=500)
+        made, told = learner(rules, gold), []
+        for row in rows(600):
+            _, query, _, known = made.process(Event(id=str(row.id), features=row.features))
+            for asked, truth in ((query, str(row.truth)), (known, known and GOLD.truths[known.event_id])):
+                for name in (*honest, *liars) if asked is not None else ():
+                    label = str(truth) if name in honest else wrong[str(truth)]
+                    taught = made.teach(Label(event_id=asked.event_id, label=label, annotator=name))  # type: ignore[union-attr]
+                    if taught.example is not None:
+                        told.append(taught.example.label == row.truth)
+        return sum(told) / len(told), [one.name for one in standings_of(made.desk.memory) if one.distrusted]
+
+    assert learned_rightly(None) == (0.0, list(honest))
+    share, named = learned_rightly(GOLD)
+    assert share > 0.9
+    assert named == list(liars)
