@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stream_al.codec import QueryRow
-from stream_al.draws import Draws
 from stream_al.records import ClassLabel, FeatureValue, class_text
 from stream_al.strategies.base import require_share
 from stream_al.uncertainty import Scores
+
+if TYPE_CHECKING:  # with it comes NumPy, which the page's server does without
+    from stream_al.draws import Draws
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,6 @@ class Processed(NamedTuple):
     prediction: Prediction
     query: Query | None
     settled: list[Settled]
-    gold: Query | None = None
-    """A question whose answer is known, to be put to people like the other (`stream_al.gold`)."""
 
 
 class Taught(NamedTuple):
@@ -178,6 +176,8 @@ class ActiveLearner:
         """Events answered so far."""
         self.labels = 0
         """Labels received so far."""
+        self.gold_asked: Query | None = None
+        """The gold question that `process` asked along with its last query, to be put to people like that one."""
         self._draw, self._draw_gold = Draws(key), Draws(key, "gold")
 
     @property
@@ -218,8 +218,8 @@ class ActiveLearner:
             query, gold, settled = incident.query, incident.gold, incident.settled
         row = predictions[0]
         prediction = Prediction.model_validate({name: getattr(row, name) for name in row.__struct_fields__})
-        asked = [None if row is None else row.public() for row in (query, gold)]
-        return Processed(prediction, asked[0], settled, asked[1])
+        self.gold_asked = None if gold is None else gold.public()
+        return Processed(prediction, None if query is None else query.public(), settled)
 
     def answer(
         self, rows: Sequence[EventRow], *, until_asked: bool = False

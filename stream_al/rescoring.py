@@ -53,8 +53,8 @@ def rescore(
     desk.turn = rows[-1].event_number
     withdrawn = []
     for row, scores in zip(rows, model.score_all([row.features for row in rows], wants), strict=True):
-        if not isinstance(scores, Scores):
-            continue  # it could be scored when it was asked; its label is worth what it was
+        if not isinstance(scores, Scores) or scores.classes < 2:
+            continue  # a model that knows one class is sure of everything, and knows nothing
         worth = utility(scores)
         desk.revalue(row.event_id, worth)
         if worth < rules.withdraw_below and row.propensity == 1.0 and desk.untouched(row.event_id):

@@ -88,6 +88,13 @@ def test_what_chance_has_chosen_and_what_somebody_has_answered_stays() -> None:
     assert {"e50", "e51"} <= {query.event_id for query in two.desk.open_queries}
 
 
+def test_a_model_that_knows_one_class_is_sure_of_nothing() -> None:
+    made, _ = asked_and_taught(DeskRules(withdraw_below=1.0, rescore_every=1, rescore_most=100), taught=0)
+    for event_id in ("e1", "e2", "e3"):
+        assert made.teach(Label(event_id=event_id, label="in")).withdrawn == ()
+    assert len(made.teach(Label(event_id="e4", label="out")).withdrawn) > 5
+
+
 def test_no_more_are_scored_than_the_rules_say_and_each_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     rules = DeskRules(withdraw_below=0.0, rescore_every=2, rescore_most=7)
     made, _ = asked_and_taught(rules, taught=0)
