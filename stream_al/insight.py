@@ -13,11 +13,11 @@ from math import log, sqrt
 from typing import Any, Final
 
 import msgspec
-from river import base, linear_model, multiclass
+from river import base, linear_model, multiclass, preprocessing
 
 from stream_al.errors import ModelError
 from stream_al.records import FeatureValue
-from stream_al.uncertainty import CHANGE, COMMITTEE, SKETCH, SKETCH_BITS, Scores
+from stream_al.uncertainty import CHANGE, COMMITTEE, DISTANCE, SKETCH, SKETCH_BITS, Scores
 
 _LINEAR: Final = (linear_model.LogisticRegression, linear_model.SoftmaxRegression)
 
@@ -30,7 +30,7 @@ class Insight:
     estimator
         A classifier, or a pipeline that ends in one; it is asked, not changed.
     wants
-        Of `stream_al.uncertainty`: ``CHANGE``, ``COMMITTEE``, ``SKETCH``.
+        Of `stream_al.uncertainty`: ``CHANGE``, ``COMMITTEE``, ``SKETCH``, ``DISTANCE``; others mean nothing here.
 
     Raises
     ------
@@ -64,14 +64,19 @@ class Insight:
                 f"utility = {CHANGE!r}: {type(last).__name__} is not learned by gradients known here; use logistic or "
                 "softmax regression, behind transformers if need be, or another utility"
             )
-        self._change, self._sketch = CHANGE in wants, SKETCH in wants
+        if DISTANCE in wants and not any(isinstance(step, preprocessing.StandardScaler) for step in before):
+            raise ModelError(
+                f"[guard] outlier: {type(last).__name__} has no scaler before it that knows how far features spread; put a "
+                "river.preprocessing.StandardScaler before it, or leave outlier out"
+            )
+        self._change, self._sketch, self._distance = CHANGE in wants, SKETCH in wants, DISTANCE in wants
 
     def __call__(self, features: Mapping[str, FeatureValue], scores: Scores) -> Scores:
         """Return the scores with what is wanted; ``features`` in the model's canonical order."""
         x: Any = features
         for transform in self._transforms:
             x = transform(x)
-        worth, seen = None, None
+        worth, seen, far = scores.worth, scores.sketch, scores.distance
         if self._members:
             worth = vote_entropy([member.predict_proba_one(x) for member in self._members])
         elif self._change:
@@ -79,7 +84,9 @@ class Insight:
             worth = change / (1.0 + change)
         if self._sketch:
             seen = sketch(x)
-        return msgspec.structs.replace(scores, worth=worth, sketch=seen)
+        if self._distance:
+            far = distance(x)
+        return msgspec.structs.replace(scores, worth=worth, sketch=seen, distance=far)
 
 
 def expected_change(x: Mapping[Any, float], probabilities: Mapping[Any, float]) -> float:
@@ -154,6 +161,21 @@ def sketch(x: Mapping[Any, Any]) -> int:
     for total in sums:
         found = 2 * found + (total > 0.0)
     return found
+
+
+def distance(x: Mapping[Any, Any]) -> float:
+    """Return how far a standardised vector is from the mean: the root of the mean of its squares; texts do not count.
+
+    Of what the scaler learned, the mean of the squares is 1 in every feature; so by Markov's inequality no more than a share
+    of 1/k² of it is further away than k, however it is distributed.
+
+    Examples
+    --------
+    >>> distance({"x": 3.0, "y": 4.0, "word": "spam"})
+    3.5355339059327378
+    """
+    squares = [value * value for value in x.values() if not isinstance(value, str)]
+    return sqrt(sum(squares) / len(squares)) if squares else 0.0
 
 
 @lru_cache(maxsize=1 << 14)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
 from river import base
 from river.compose import Pipeline
 
+from stream_al.about import About
 from stream_al.amendments import ExampleLog, amendable
 from stream_al.codec import EventRow, PredictionRow, QueryRow
 from stream_al.desk_rules import DeskRules
 from stream_al.draws import Draws
 from stream_al.errors import RecordError, SnapshotError
+from stream_al.estimators import require_weights
 from stream_al.gold import Gold, disguised
 from stream_al.insight import Insight
 from stream_al.labels import LabelDesk, QueryState, Settled
@@ -22,6 +25,7 @@ from stream_al.monitor.accuracy import WINDOW, Accuracy
 from stream_al.monitor.calibration import FINE
 from stream_al.monitor.drift import Drift, DriftRules
 from stream_al.monitor.enough import enough_of
+from stream_al.monitor.logged import tested
 from stream_al.records import (
     Amendment,
     ClassLabel,
@@ -34,8 +38,7 @@ from stream_al.records import (
     class_text,
 )
 from stream_al.rescoring import rescore
-from stream_al.strategies import Budgeted, ColdStart, Decision, Limited, QueryStrategy, State, while_late
-from stream_al.strategies.limits import HELD_BACK
+from stream_al.strategies import Budgeted, ColdStart, Decision, QueryStrategy, State, while_late
 from stream_al.uncertainty import Scores
 
 _MAGIC: Final = b"stream_al learner 1\n"
@@ -91,7 +94,7 @@ class Incident(NamedTuple):
     line: bytes = b""
     """The query as JSON, without a line end."""
     blocked: str | None = None
-    """Why the event could not be asked about (`LabelDesk.blocks`)."""
+    """Why the event could not be asked about: by `LabelDesk.blocks`, or the strategy's reason."""
     settled: list[Settled] = []  # noqa: RUF012  # never changed
     """Labels whose query expired or was withdrawn."""
     error: RecordError | None = None
@@ -122,7 +125,8 @@ class ActiveLearner:
         None does not watch the accuracy.
     calibrated
         Whether the strategy sees calibrated probabilities (`stream_al.monitor.Calibration`), so that "confidence below
-        0.7" means that less than 70 % of such answers are right. Predictions show what the model said.
+        0.7" means that less than 70 % of such answers are right. Predictions show what the model said. Or a function that
+        rescales scores, where somebody else knows how (`stream_al.monitor.LogMonitors`).
     log
         Where the examples learned can be read again, so that they can be amended. Whoever gives one appends to it what
         `teach` and `amend` return, before the next call. None: what was learned is not changed, and a changed answer
@@ -153,23 +157,26 @@ class ActiveLearner:
         rules: DeskRules | None = None,
         key: str = "stream_al",
         window: int | None = WINDOW,
-        calibrated: bool = False,
+        calibrated: bool | Callable[[Scores], Scores] = False,
         log: ExampleLog | None = None,
         drift: DriftRules | None = None,
         gold: Gold | None = None,
     ) -> None:
         self.model = model if isinstance(model, Model) else Model(model)
+        self.desk = LabelDesk(rules, keep_changes=False, on_close=self._closed, gold=gold)
         self.strategy = strategy or default_strategy()
-        Insight(self.model.estimator, self._wants)  # which says what cannot be
+        Insight(self.model.estimator, self._wants | self._looks)  # which says what cannot be
+        if self.desk.weigh is not None:
+            require_weights(self.model.estimator)
         self.accuracy = None if window is None else Accuracy(window)
         """How accurate the answers are; see `stream_al.monitor`."""
         self.drift = None if drift is None else Drift(drift)
         """Whether the stream changes; see `stream_al.monitor`."""
-        self.calibrated = calibrated
-        if self.accuracy is None and (calibrated or enough_of(self.strategy) is not None):
-            what = "calibrated" if calibrated else "ConfidentEnough"
+        self.calibrated = bool(calibrated)
+        self.calibrate_by(calibrated if callable(calibrated) else self._calibrated)
+        if self.accuracy is None and (calibrated is True or enough_of(self.strategy) is not None):
+            what = "calibrated" if calibrated is True else "ConfidentEnough"
             raise ValueError(f"window = None: {what} needs the accuracy watched; give a number of events")
-        self.desk = LabelDesk(rules, keep_changes=False, on_close=self._closed, gold=gold)
         self.log = log
         self.state: State = self.strategy.start()
         self.events = 0
@@ -180,6 +187,10 @@ class ActiveLearner:
         """The gold question that `process` asked along with its last query, to be put to people like that one."""
         self._draw, self._draw_gold = Draws(key), Draws(key, "gold")
 
+    def calibrate_by(self, rescaled: Callable[[Scores], Scores]) -> None:
+        """Let another function calibrate the scores, if this learner's are to be calibrated."""
+        self._rescaled = rescaled
+
     @property
     def strategy(self) -> QueryStrategy:
         """When to ask."""
@@ -187,7 +198,8 @@ class ActiveLearner:
 
     @strategy.setter
     def strategy(self, strategy: QueryStrategy) -> None:
-        self._strategy, self._wants = strategy, strategy.wants()
+        self._strategy, self._wants, self._looks = strategy, strategy.wants(), strategy.looks()
+        self.desk.weigh = strategy.weigher()
 
     @property
     def log(self) -> ExampleLog | None:
@@ -251,8 +263,8 @@ class ActiveLearner:
         else:
             scored = self.model.score_all([row.features for row in rows], wants)
             drawn = self._draw.all([row.id for row in rows])  # type: ignore[misc]  # a validated row has the text
-        desk, decide = self.desk, self._decide_calibrated if self.calibrated else self.strategy.decide
-        limits = self.strategy if isinstance(self.strategy, Limited) else None
+        desk, decide = self.desk, self.strategy.decide
+        tell = self._told if self.calibrated or self._looks else None
         blocks, expires = desk.blocks, desk.expires
         predictions: list[PredictionRow] = []
         incidents: list[Incident] = []
@@ -268,15 +280,12 @@ class ActiveLearner:
                 failed += 1
                 continue
             settled = desk.advance(first + len(predictions), row.timestamp) if expires else None
-            if limits is None:
-                decision, after = decide(scores, state, draw)
-            else:
-                decision, after = self._decide_limited(limits, row, scores, state, draw)
+            decision, after = decide(scores if tell is None else tell(row, scores), state, draw)
             ask, propensity, reason = decision.ask, decision.propensity, decision.reason
             blocked = blocks(row.id, decision.utility)  # type: ignore[arg-type]
             if blocked is None:
                 state = after
-                if limits is not None and reason in HELD_BACK:
+                if not ask and reason != "none":
                     blocked = reason
             else:  # not offered to the strategy: whatever it said, this event could not have been asked about
                 ask, propensity, reason = False, 0.0, blocked
@@ -326,16 +335,18 @@ class ActiveLearner:
             self.accuracy.begin_anew()
         return self.strategy.alarmed(state)
 
-    def _decide_limited(
-        self, limits: Limited, row: EventRow, scores: Scores, state: State, draw: float
-    ) -> tuple[Decision, State]:
-        if self.calibrated and self.accuracy is not None:
-            scores = self.accuracy.calibration.rescaled(scores)
-        return limits.decide_about(row, scores, state, draw, self.desk.oldest)
+    def _told(self, row: EventRow, scores: Scores) -> Scores:
+        """Return the scores as the strategy is to see them."""
+        if self.calibrated:
+            scores = self._rescaled(scores)
+        if self._looks:
+            about = About(row, self.desk.oldest, self.model.look)
+            scores = msgspec.structs.replace(scores, about=about)
+        return scores
 
-    def _decide_calibrated(self, scores: Scores, state: State, draw: float) -> tuple[Decision, State]:
+    def _calibrated(self, scores: Scores) -> Scores:
         assert self.accuracy is not None
-        return self.strategy.decide(self.accuracy.calibration.rescaled(scores), state, draw)
+        return self.accuracy.calibration.rescaled(scores)
 
     def _incident(
         self,
@@ -351,7 +362,7 @@ class ActiveLearner:
         if asked is not None:
             query = self._query(row, scores, asked)
             settled = settled + self.desk.ask(query)
-            line = self.desk.line(query.event_id)
+            line = query.to_json()
             gold = self._mix_in(query)
         return Incident(place, self.events + 1, query, line, blocked, settled, gold=gold)
 
@@ -421,10 +432,13 @@ class ActiveLearner:
 
     def _score_again(self) -> tuple[str, ...]:
         """Score open queries again, where the rules say so; return the events whose queries were withdrawn."""
-        decide = self._decide_calibrated if self.calibrated else self.strategy.decide
-        return rescore(
-            self.desk, self.model, lambda scores: decide(scores, self.state, 0.0)[0].utility, self._wants
-        )
+
+        def utility(row: QueryRow, scores: Scores) -> float:
+            if self.calibrated or self._looks:
+                scores = self._told(EventRow(row.features, row.event_id, row.asked_at, row.key), scores)
+            return self.strategy.decide(scores, self.state, 0.0)[0].utility
+
+        return rescore(self.desk, self.model, utility, self._wants)
 
     def amend(self, amendment: Amendment, position: str = "") -> Taught:
         """Correct or erase what was learned of an event, by decision, whatever its annotators answered.
@@ -463,14 +477,12 @@ class ActiveLearner:
         return amendment.model_copy(update={"amends": number}), detail
 
     def _watch_error(self, example: Example) -> None:
-        """Test, then train: see whether the model would be wrong about an example that it is about to learn."""
+        """Hear whether the model is wrong about an example that it is about to learn."""
         if self.drift is None:
             return
-        (scores,) = self.model.score_all([example.features])
-        if isinstance(scores, Scores) and scores.label is not None:
-            wrong = scores.label != example.label  # of one type, as a pipeline has one
-            if self.drift.learned(self.events, wrong, scores.confidence):
-                self.state = self._alarmed(self.state)
+        found = tested(self.model, example)
+        if found is not None and self.drift.learned(self.events, *found):
+            self.state = self._alarmed(self.state)
 
     def _closed(self, event_id: str, answer: ClassLabel | None) -> None:
         if self.accuracy is not None:
@@ -547,6 +559,6 @@ class ActiveLearner:
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise SnapshotError(f"the snapshot of the learner is corrupt: {error}") from None
         self.model.load(parts[2])  # the last that can fail
-        desk.amends = self.desk.amends
+        desk.amends, desk.weigh = self.desk.amends, self.desk.weigh
         self.desk, self.state, self.events, self.labels = desk, state, events, labels
         self.accuracy, self.drift = accuracy, drift

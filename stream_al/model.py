@@ -214,6 +214,28 @@ class Model:
         self.unknown_features = counted
         return found
 
+    def look(self, features: Features, answer: Scores, wants: Collection[str]) -> Scores:
+        """Return an answer of this model with what is wanted besides (`stream_al.insight`); as it is where it cannot tell.
+
+        Parameters
+        ----------
+        features
+            What it answered to.
+        answer
+            The answer.
+        wants
+            What is to be told besides.
+        """
+        counted = self.unknown_features
+        try:
+            return Insight(self._estimator, wants)(self._canonical(features), answer)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:  # as in scoring
+            return answer
+        finally:
+            self.unknown_features = counted
+
     def _canonical(self, features: Features) -> dict[str, FeatureValue]:
         """Return the features that a learned example had, in sorted order; count the others."""
         names = self._names
@@ -282,18 +304,24 @@ class Model:
         except RecordError as error:
             refused = error.detail
         else:
+            before = sys.getrecursionlimit()
             try:
-                with deep_recursion(_DEPTH):
-                    self._learn(example)
+                sys.setrecursionlimit(
+                    _DEPTH
+                )  # what `deep_recursion` does, spelled out: it is a fifth of learning
+                self._learn(example)
             except BaseException as error:  # a panic in River's Rust is no Exception
                 self._undo()
                 if isinstance(error, KeyboardInterrupt | SystemExit):
                     raise
                 refused = f"the model cannot learn it ({type(error).__name__}: {error})"
+            finally:
+                sys.setrecursionlimit(before)
         self.version += 1
         if refused is None:
             self._tail.append(example)
-        if self.version - self.checkpointed >= min(max(self._every, self.version // 10), 10 * self._every):
+        since = self.version - self.checkpointed
+        if since >= self._every and since >= min(max(self._every, self.version // 10), 10 * self._every):
             self._checkpoint_now()
         return refused
 
@@ -377,8 +405,10 @@ class Model:
 
     def _learn(self, example: Example) -> None:
         label = example.label
-        # Interned, so that the names of the model's state are the very objects it is asked with: found faster.
-        features = {sys.intern(name): example.features[name] for name in sorted(example.features)}
+        features = self._template | example.features  # in the order of the template
+        if len(features) != len(self._names) or len(features) != len(example.features):
+            # Interned, so that the names of the model's state are the very objects it is asked with: found faster.
+            features = {sys.intern(name): example.features[name] for name in sorted(example.features)}
         target: ClassLabel = self._booleans(label) if self._binary else label
         self._scorer.forget(features)
         if example.weight == 1.0:

@@ -6,7 +6,7 @@ with the state that resulted from reading up to it. `stream_al.checks` has a con
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -185,7 +185,8 @@ class Recovered(NamedTuple):
     """What a store gives back when a worker starts."""
 
     progress: Progress
-    queries: list[QueryState]
+    queries: Iterable[QueryState]
+    """The open ones in the order they were asked, and those closed last; read once, as there may be a million."""
     last_outputs: dict[str, bytes]
     """What the last batch emitted, or should have."""
 

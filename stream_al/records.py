@@ -103,6 +103,7 @@ Display = Annotated[dict[str, JsonValue], AfterValidator(_printable)]
 Reason: TypeAlias = Literal[
     "none", "cold-start", "uncertain", "explore", "random", "drift", "representative",
     "already-asked", "queue-full", "rate-limit", "cost-limit", "slow-answers", "quota",
+    "flood", "near-duplicate", "outlier",
 ]  # fmt: skip
 """Why an event was asked about, or why it could not be."""
 
@@ -225,6 +226,8 @@ class Example(Record):
     propensity: Probability = 1.0
     predicted: LabelField | None = None
     """The model's answer when it asked: what makes an honest live accuracy possible."""
+    confidence: Probability | None = None
+    """How sure the model was of that."""
     annotators: tuple[Name, ...] = ()
     asked_at: Timestamp | None = None
     labelled_at: Timestamp | None = None

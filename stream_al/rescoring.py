@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from stream_al.codec import QueryRow
 from stream_al.labels import LabelDesk
 from stream_al.model import Model
 from stream_al.uncertainty import Scores
@@ -29,7 +30,10 @@ _WHY: Final = "the model has become sure"
 
 
 def rescore(
-    desk: LabelDesk, model: Model, utility: Callable[[Scores], float], wants: frozenset[str] = frozenset()
+    desk: LabelDesk,
+    model: Model,
+    utility: Callable[[QueryRow, Scores], float],
+    wants: frozenset[str] = frozenset(),
 ) -> tuple[str, ...]:
     """Score open queries again where that is due; return the events whose queries were withdrawn.
 
@@ -40,22 +44,19 @@ def rescore(
     model
         After it has folded a record.
     utility
-        Of a label, given the model's answer to its event.
+        Of a label, given the query and the model's answer to its event by now.
     wants
         What that needs of the model besides its answer (`QueryStrategy.wants`).
     """
     rules = desk.rules
     if rules.withdraw_below is None or model.version % rules.rescore_every:
         return ()
-    rows = desk.in_turn(desk.turn, rules.rescore_most)
-    if not rows:
-        return ()
-    desk.turn = rows[-1].event_number
+    rows = desk.take_turns(rules.rescore_most)
     withdrawn = []
     for row, scores in zip(rows, model.score_all([row.features for row in rows], wants), strict=True):
         if not isinstance(scores, Scores) or scores.classes < 2:
             continue  # a model that knows one class is sure of everything, and knows nothing
-        worth = utility(scores)
+        worth = utility(row, scores)
         desk.revalue(row.event_id, worth)
         if worth < rules.withdraw_below and row.propensity == 1.0 and desk.untouched(row.event_id):
             desk.withdraw(row.event_id, _WHY)

@@ -6,18 +6,24 @@ measures. `UTILITIES` turns each into a utility in [0, 1], higher meaning that a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from math import log
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from stream_al.records import ClassLabel
 
+if TYPE_CHECKING:
+    from stream_al.about import About
+
 CHANGE: Final = "expected-change"
 COMMITTEE: Final = "committee"
 SKETCH: Final = "sketch"
+DISTANCE: Final = "distance"
 """What a strategy may want of the model besides its answer (`stream_al.insight`)."""
+ABOUT: Final = "about"
+"""What a strategy looks at that decides about the event itself (`Scores.about`)."""
 SKETCH_BITS: Final = 24
 
 
@@ -38,6 +44,16 @@ class Scores(msgspec.Struct, frozen=True, gc=False):
     """What the model itself thinks a label is worth, from 0 to 1; where the strategy wants it (`stream_al.insight`)."""
     sketch: int | None = None
     """A few bits that near events have in common; where the strategy wants it."""
+    distance: float | None = None
+    """How far the event is from what was learned, in spreads; where the strategy wants it."""
+    about: About | None = None
+    """The event itself, where the strategy looks at it."""
+
+    def looked(self, wants: Collection[str]) -> Scores:
+        """Return the same answer with what only the model can tell of this event; without, where nobody can be asked."""
+        if self.about is None:
+            return self
+        return self.about.look(self.about.event.features, self, wants)
 
     def as_if_sure(self) -> Scores:
         """Return the same answer, but without doubt."""

@@ -10,6 +10,7 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,6 +34,7 @@ from stream_al import (
     Quota,
     Random,
 )
+from stream_al.about import About
 from stream_al.checks import check_strategy
 from stream_al.checks.strategy import REASONS
 from stream_al.codec import EventRow
@@ -65,6 +67,10 @@ def test_limits_keep_the_common_promises(strategy: QueryStrategy) -> None:
 def event(seconds: float | None = None, key: str | None = None, site: str = "x", name: str = "e") -> EventRow:
     at = None if seconds is None else START + timedelta(seconds=seconds)
     return EventRow({"site": site}, name, at, key)
+
+
+def about(answer: Scores, row: EventRow) -> Scores:
+    return msgspec.structs.replace(answer, about=About(row))
 
 
 # ── no window exceeds a limit ────────────────────────────────────────────────────────────────────
@@ -131,8 +137,8 @@ def test_no_window_exceeds_a_limit(then: QueryStrategy, given_limits: dict[str, 
                 newest = at if newest is None else max(newest, at)
                 first = at if first is None else first
             row = event(at, key, site=str(key) * 2)
-            decision, after = strategy.decide_about(row, answer, state, draw)
-            again = strategy.decide_about(row, answer, tuple(json.loads(json.dumps(state))), draw)
+            decision, after = strategy.decide(about(answer, row), state, draw)
+            again = strategy.decide(about(answer, row), tuple(json.loads(json.dumps(state))), draw)
             assert again == (decision, after)
             assert decision.ask == (draw < decision.propensity)
             assert (decision.reason in HELD_BACK or decision.reason == "none") != decision.ask
@@ -171,7 +177,7 @@ def ask_all(strategy: QueryStrategy, events: list[EventRow], answer: Scores = UN
     assert isinstance(strategy, Limited)
     state, told = strategy.start(), []
     for row in events:
-        decision, state = strategy.decide_about(row, answer, state, 0.0)
+        decision, state = strategy.decide(about(answer, row), state, 0.0)
         told.append(decision.reason)
     return told
 
@@ -237,7 +243,8 @@ def test_one_value_uses_no_more_than_its_share_and_leaves_the_rest_to_others(by:
     for number in range(20_000):
         value = "loud" if number % 10 else "quiet"
         answer = scores({value: 0.6, "other": 0.4}, 1000)
-        decision, state = strategy.decide_about(event(None, value, value), answer, state, draw(str(number)))
+        row = event(None, value, value)
+        decision, state = strategy.decide(about(answer, row), state, draw(str(number)))
         asked[value] += decision.ask
     assert asked["loud"] == pytest.approx(0.2 * 0.5 * 20_000, rel=0.01)
     assert asked["quiet"] == pytest.approx(0.1 * 0.5 * 20_000, rel=0.1), "less than its share, so it gets all"
@@ -250,7 +257,7 @@ def test_more_values_than_are_kept_still_keep_their_quota() -> None:
     asked: dict[str, list[int]] = defaultdict(list)
     for number in range(6000):
         key = f"k{int(150 * rng.random() ** 2)}"
-        decision, state = strategy.decide_about(event(None, key), UNSURE, state, 0.0)
+        decision, state = strategy.decide(about(UNSURE, event(None, key)), state, 0.0)
         if decision.ask:
             asked[key].append(number)
     assert len(asked) > 100, "those that are not counted one by one are asked, too"

@@ -11,7 +11,7 @@ from typing import Any
 
 from connectors.sqlite import sharing
 from connectors.sqlite.classes import KnownClasses
-from connectors.sqlite.schema import connect, explained, progress_of
+from connectors.sqlite.schema import connect, explained, is_relayed, progress_of
 from stream_al.annotate.words import Standing
 from stream_al.records import ClassLabel, Query
 
@@ -224,5 +224,5 @@ def standing(connection: sqlite3.Connection, me: dict[str, Any]) -> Standing:
         on_their_way=mine,
         held=held,
         held_until="" if until is None else time.strftime("%H:%M", time.localtime(until)),
-        sure_for=0 if last is None else max(0, events - last - 1),
+        sure_for=0 if last is None or is_relayed(connection) else max(0, events - last - 1),
     )

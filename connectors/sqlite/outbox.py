@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from secrets import token_hex
@@ -23,6 +24,7 @@ from connectors.sqlite.schema import connect, explained
 from stream_al.errors import RecordError, StoreError
 from stream_al.records import Amendment, parse_answer
 from stream_al.reliability import Standing, standings_of
+from stream_al.strategies.guard import QUARANTINED
 from stream_al.webhooks import Message
 
 TABLES: Final = """
@@ -38,8 +40,11 @@ _AT_ONCE: Final = 500
 """Labels, or batches, that become messages in one transaction."""
 _SHOWN: Final = 3
 """Messages given up that are shown; all are kept."""
-_SPENT: Final = ("rate-limit", "cost-limit")
-"""The reasons of `stream_al.strategies.limits.HELD_BACK` that say a budget is spent."""
+_TOLD: Final = {
+    "budget-spent": ("budget.spent", "limit", ("rate-limit", "cost-limit")),
+    "quarantine": ("guard.quarantine", "reason", tuple(QUARANTINED)),
+}
+"""Of each kind its type, what its reason is called, and the reasons of predictions that are told once a day."""
 
 
 class _New(NamedTuple):
@@ -64,6 +69,7 @@ class _Timed(msgspec.Struct):
 
     id: str
     timestamp: datetime | None = None
+    key: str | None = None
 
 
 class SqliteOutbox:
@@ -87,7 +93,7 @@ class SqliteOutbox:
         self._read: dict[str, Callable[[Any], tuple[list[_New], Any, bool]]] = {
             "label": self._labels,
             "drift": self._drift,
-            "budget-spent": self._spent,
+            **{kind: partial(self._held_back, *told) for kind, told in _TOLD.items()},
             "distrust": self._distrusted,
         }
         self._kinds = [kind for kind in self._read if kind in kinds]
@@ -105,7 +111,7 @@ class SqliteOutbox:
             "label": "SELECT coalesce(max(number), -1) FROM labels",
             "drift": "SELECT coalesce((SELECT sum(n.value) FROM meta, json_each(meta.value, '$.counts') AS n "
             "WHERE meta.name = 'drift' AND meta.value <> ''), 0)",
-            "budget-spent": "SELECT coalesce(max(number), 0) FROM batches",
+            **dict.fromkeys(_TOLD, "SELECT coalesce(max(number), 0) FROM batches"),
         }
         if "distrust" in self._kinds:
             known = json.dumps(sorted(one.name for one in self._standings() if one.distrusted))
@@ -117,7 +123,7 @@ class SqliteOutbox:
                 execute("DELETE FROM outbox_state WHERE name = ?", (kind,))
                 continue
             (position,) = execute(query).fetchone()
-            start = {"batch": position, "told": {}} if kind == "budget-spent" else position
+            start = {"batch": position, "told": {}} if kind in _TOLD else position
             execute("INSERT OR IGNORE INTO outbox_state VALUES (?, ?)", (kind, json.dumps(start)))
         # A start is a new chance: somebody may have repaired what was wrong.
         execute("UPDATE outbox SET since = NULL, due = 0 WHERE given_up = 0 AND attempts > 0")
@@ -227,12 +233,11 @@ class SqliteOutbox:
         return msgspec.json.decode(lines[place], type=_Timed) if 0 <= place < len(lines) else None
 
     def _standings(self) -> list[Standing]:
-        (text,) = self._connection.execute("SELECT value FROM meta WHERE name = 'progress'").fetchone() or (
-            "{}",
-        )
-        return standings_of(json.loads(text).get("desk"))
+        row = self._connection.execute("SELECT value FROM meta WHERE name = 'progress'").fetchone()
+        return standings_of(None if row is None else json.loads(row[0]).get("desk"))
 
     def _distrusted(self, position: list[str]) -> tuple[list[_New], list[str], bool]:
+        """Return a message about each annotator who is distrusted, and was not when we last looked."""
         found, names = [], []
         for one in self._standings():
             if not one.distrusted:
@@ -244,29 +249,31 @@ class SqliteOutbox:
                 found.append(_New(key, "annotator.distrusted", None, data))
         return found, names, False
 
-    def _spent(self, position: dict[str, Any]) -> tuple[list[_New], dict[str, Any], bool]:
+    def _held_back(
+        self, kind: str, called: str, reasons: Collection[str], position: dict[str, Any]
+    ) -> tuple[list[_New], dict[str, Any], bool]:
+        """Return messages of a kind: for each reason, one about the first event of a day that it held back."""
         last, told = position["batch"], dict(position["told"])
         (newest,) = self._connection.execute("SELECT coalesce(max(number), 0) FROM batches").fetchone()
         newest = min(newest, last + _AT_ONCE)
         found = []
-        for reason in _SPENT:
+        for reason in reasons:
             rows = self._connection.execute(
                 "SELECT first_event, CAST(events AS BLOB), CAST(predictions AS BLOB) FROM batches "
                 "WHERE number > ? AND number <= ? AND instr(CAST(predictions AS BLOB), ?) ORDER BY number",
                 (last, newest, _mark(reason)),
             )
             for first, events, predictions in rows:
-                for place, event in _held_back(events, predictions, reason, told.get(reason)):
+                for place, event in _first_held_back(events, predictions, reason, told.get(reason)):
                     day = told[reason] = _day(event)
                     data = {
-                        "limit": reason,
+                        called: reason,
                         "day": day or None,
                         "event_id": event.id,
                         "event": first + place + 1,
+                        "key": event.key,
                     }
-                    found.append(
-                        _New(f"spent {reason} {day} {data['event']}", "budget.spent", event.timestamp, data)
-                    )
+                    found.append(_New(f"spent {reason} {day} {data['event']}", kind, event.timestamp, data))
         found.sort(key=lambda message: message.data["event"])
         return found, {"batch": newest, "told": told}, newest == last + _AT_ONCE
 
@@ -316,7 +323,7 @@ def _mark(reason: str) -> bytes:
     return f'"reason":"{reason}"'.encode()
 
 
-def _held_back(
+def _first_held_back(
     events: bytes, predictions: bytes, reason: str, told: str | None
 ) -> Iterator[tuple[int, _Timed]]:
     """Yield the first event of each day that was held back for a reason in a batch, of days after one told of."""

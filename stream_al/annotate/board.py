@@ -86,6 +86,10 @@ class Reply:
     open: int = 0
     undoable: int = 0
     """Answers that the model does not get before others have followed, or the annotator rests."""
+    undelivered: int = 0
+    """Answers of this annotator that were sent and are not yet where they belong."""
+    away: bool = False
+    """Whether that is so because it cannot be reached."""
     empty: Standing | None = None
     """Given when there is no card for this annotator."""
 

@@ -142,6 +142,8 @@ class Page:
             "gone": reply.gone,
             "open": reply.open,
             "undoable": reply.undoable,
+            "undelivered": reply.undelivered,
+            "away": reply.away,
             "empty": why_empty(reply.empty) if reply.empty else None,
             "classes": buttons(classes.known),
             "closed": classes.closed,

@@ -141,9 +141,8 @@ def _check_recovered(found: Recovered | None, before: Recovered | None, recorded
     assert found.progress == progress == before.progress, "progress comes back as it was committed"
     assert isinstance(found.progress.state, tuple), "the strategy's state is a tuple"
     latest = {state.event_id: state for batch in recorded.batches for state in batch.changed}
-    assert {state.event_id: state for state in found.queries} == latest, (
-        "each query comes back as it was last"
-    )
-    opened = [state.asked for state in found.queries if state.status == "open"]
+    queries = list(found.queries)
+    assert {state.event_id: state for state in queries} == latest, "each query comes back as it was last"
+    opened = [state.asked for state in queries if state.status == "open"]
     assert opened == sorted(opened), "open queries come back in the order they were asked"
     assert found.last_outputs == recorded.last.outputs(), "the last batch's outputs come back, byte for byte"

@@ -12,13 +12,12 @@ from typing import Final, get_args
 
 from stream_al.draws import Draws
 from stream_al.records import Reason
-from stream_al.strategies import Decision, QueryStrategy, State
-from stream_al.strategies.limits import HELD_BACK
+from stream_al.strategies import NOT_ASKABLE, Decision, QueryStrategy, State
 from stream_al.uncertainty import Scores, scores
 
 REASONS: Final = frozenset(get_args(Reason)) - {"already-asked", "queue-full"}
 """What a strategy may give as its reason; the other two are the label desk's."""
-_NOT_ASKING: Final = {"none", *HELD_BACK}
+_NOT_ASKING: Final = {"none", *NOT_ASKABLE}
 
 _STATE_BYTES: Final = 1024
 _DRAWS: Final = (0.0, 1e-9, 0.01, 0.1, 0.3, 0.5, 0.9, 1.0 - 2.0**-53)

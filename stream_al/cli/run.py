@@ -6,21 +6,20 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.live import Live
 from rich.text import Text
 
-from stream_al.ports import Progress
-
 if TYPE_CHECKING:
+    from stream_al.codec import EventRow
     from stream_al.config import Config
     from stream_al.monitor import Drift
+    from stream_al.ports import Progress
 
 _QUIET_SECONDS = 10.0
 """How often a run without a terminal says how it stands."""
@@ -79,7 +78,9 @@ def run_command(
         if worker.progress.events and not quiet:
             console.print(f"going on after event {worker.progress.events:,}", style="dim")
         tune_collector()
-        reporting = Reporter(console, worker.progress, pipeline.learner.drift, quiet=quiet)
+        reporting = Reporter(
+            console, worker.progress, pipeline.learner.drift, worker.quarantined, quiet=quiet
+        )
         with stop, hooks, reporting as reporter:
             worker.run(until, stop, lambda progress: reporter.update(progress, len(pipeline.learner.desk)))
         found = summary(worker.progress, len(pipeline.learner.desk), settings.strategy.stop_at)
@@ -166,8 +167,19 @@ def _distrusted(progress: Progress) -> dict[str, str]:
 class Reporter:
     """Shows how a run stands: a live line on a terminal, a line now and then elsewhere."""
 
-    def __init__(self, console: Console, start: Progress, drift: Drift | None = None, *, quiet: bool) -> None:
-        self._drift = drift
+    def __init__(
+        self,
+        console: Console,
+        start: Progress,
+        drift: Drift | None = None,
+        quarantined: Mapping[str, EventRow] | None = None,
+        *,
+        quiet: bool,
+    ) -> None:
+        from rich.live import Live
+
+        self._drift, self._quarantined = drift, {} if quarantined is None else quarantined
+        self._told = quarantines(start)
         self._alarms = 0 if drift is None else drift.alarms
         self._known, self._distrusted = start.desk, _distrusted(start)
         self._console = console
@@ -191,6 +203,7 @@ class Reporter:
             for alarm in list(self._drift.recent)[self._alarms - self._drift.alarms :]:
                 self._console.print(f"drift: {alarm.text()}", style="yellow", highlight=False)
             self._alarms = self._drift.alarms
+        self._tell_of_quarantine(progress)
         if progress.desk != self._known:
             self._known, before, self._distrusted = progress.desk, self._distrusted, _distrusted(progress)
             for name, text in self._distrusted.items():
@@ -216,3 +229,24 @@ class Reporter:
         elif now - self._last > _QUIET_SECONDS:
             self._last = now
             self._console.print(line, highlight=False)
+
+    def _tell_of_quarantine(self, progress: Progress) -> None:
+        """Say when the first, the tenth, the hundredth … event goes into quarantine for a reason."""
+        from stream_al.strategies.guard import QUARANTINED
+
+        for reason, count in quarantines(progress).items():
+            if len(str(count)) > len(str(self._told[reason])) or (count and not self._told[reason]):
+                text = f"guard: {count:,} {'event is' if count == 1 else 'events are'} in quarantine ({reason}), as "
+                text += QUARANTINED[reason]
+                last = self._quarantined.get(reason)
+                if last is not None:
+                    text += f"; the last: {last.id!r}" + (f" of {last.key!r}" if last.key else "")
+                self._console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
+                self._told[reason] = count
+
+
+def quarantines(progress: Progress) -> dict[str, int]:
+    """Return how many events a guard kept in quarantine, by the reason."""
+    from stream_al.strategies.guard import QUARANTINED
+
+    return {reason: progress.counts.get(f"blocked:{reason}", 0) for reason in QUARANTINED}

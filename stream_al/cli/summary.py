@@ -14,7 +14,7 @@ from stream_al.labels import OUTCOMES
 from stream_al.monitor import Alarm
 from stream_al.ports import Progress
 from stream_al.reliability import Standing, standings_of, told_of
-from stream_al.strategies.limits import HELD_BACK
+from stream_al.strategies import NOT_ASKABLE
 
 
 def summary(progress: Progress, open_queries: int, target: float | None = None) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def show(found: dict[str, Any], console: Console) -> None:
         told = {
             "already-asked": "their id has a query",
             "queue-full": "max_open queries were open",
-            **HELD_BACK,
+            **NOT_ASKABLE,
         }
         why = ", ".join(f"{count:,} {told[name]}" for name, count in found["blocked_by_reason"].items())
         table.add_row("not askable", f"{sum(found['blocked_by_reason'].values()):,}", why)

@@ -49,6 +49,7 @@ def sending(config: Config, name: str, tell: Callable[[str], None]) -> AbstractC
         "label": True,
         "drift": bool(config.drift.watch),
         "budget-spent": config.limits.active(),
+        "quarantine": config.guard.active(),
         "distrust": config.labels.agreement == "weighted" or bool(config.gold.questions),
     }
     kinds = [kind for kind in config.webhooks.events if possible[kind]]

@@ -18,7 +18,14 @@ from pydantic import (
     model_validator,
 )
 
-from stream_al.config.asking import ColdStartConfig, DriftConfig, LimitsConfig, QuotaConfig, StrategyConfig
+from stream_al.config.asking import (
+    ColdStartConfig,
+    DriftConfig,
+    GuardConfig,
+    LimitsConfig,
+    QuotaConfig,
+    StrategyConfig,
+)
 from stream_al.config.base import Section, defaults, duration
 from stream_al.config.gold import GoldConfig
 from stream_al.config.services import KafkaConfig, TopicsConfig, WebhooksConfig
@@ -41,6 +48,7 @@ __all__ = [
     "DriftConfig",
     "EventsConfig",
     "GoldConfig",
+    "GuardConfig",
     "KafkaConfig",
     "LabelsConfig",
     "LimitsConfig",
@@ -156,6 +164,7 @@ class RunConfig(Section):
 
     until: Literal["events-end", "answered", "stopped"] = "events-end"
     batch_size: int = Field(1000, ge=1)
+    batch_seconds: float = Field(0.05, gt=0.0)
     key: str = "stream_al"
 
 
@@ -169,6 +178,7 @@ class Config(BaseSettings):
     model: ModelConfig = ModelConfig()
     strategy: StrategyConfig = StrategyConfig()
     limits: LimitsConfig = LimitsConfig()
+    guard: GuardConfig = GuardConfig()
     drift: DriftConfig = DriftConfig()
     accuracy: AccuracyConfig = AccuracyConfig()
     events: EventsConfig = EventsConfig()
@@ -203,8 +213,8 @@ class Config(BaseSettings):
         return self
 
     def query_strategy(self) -> QueryStrategy:
-        """Return the strategy, with its reserve and within its limits."""
-        return self.limits.around(self.drift.around(self.strategy))
+        """Return the strategy, with its reserve, within its limits and behind its guard."""
+        return self.guard.around(self.limits.around(self.drift.around(self.strategy)))
 
     def pipeline(self) -> dict[str, Any]:
         """Return what decides the results: a store keeps it, and refuses to go on with another."""
@@ -212,6 +222,7 @@ class Config(BaseSettings):
         # Left out when there are none, so that a store made before there were any is still the same pipeline's.
         used = {
             "limits": self.limits.active(),
+            "guard": self.guard.active(),
             "drift": bool(self.drift.watch),
             "gold": bool(self.gold.questions),
         }
@@ -246,6 +257,7 @@ def stored_config(pipeline: dict[str, Any], name: str) -> Config:
             model=ModelConfig(**pipeline["model"]),
             strategy=StrategyConfig(**pipeline["strategy"]),
             limits=LimitsConfig(**pipeline.get("limits", {})),
+            guard=GuardConfig(**pipeline.get("guard", {})),
             drift=DriftConfig(**pipeline.get("drift", {})),
             accuracy=AccuracyConfig(**pipeline["accuracy"]),
             labels=LabelsConfig(**pipeline["labels"]),

@@ -16,6 +16,8 @@ from stream_al.strategies import (
     Budgeted,
     ColdStart,
     Entropy,
+    Guard,
+    Importance,
     LeastConfidence,
     Limited,
     Margin,
@@ -46,6 +48,7 @@ class StrategyConfig(Section):
         "budgeted",
         "variable",
         "selective",
+        "importance",
         "balanced",
         "least-confidence",
         "margin",
@@ -78,6 +81,10 @@ class StrategyConfig(Section):
             raise ValueError("any-of: give one or more of confidence, margin, entropy")
         if self._bucketed and self.explore is not None and self.explore > self.budget:
             raise ValueError(f"explore: {self.explore} is more than the budget, {self.budget}")
+        if self.name == "importance" and self.explore == 0.0:
+            raise ValueError(
+                "explore: must be above 0, the least probability to ask with; a label weighs budget / explore at most"
+            )
         explores = self.explore or (self.explore is None and self._bucketed and self.budget)
         if self.stop_at is not None and not explores:
             raise ValueError(
@@ -87,7 +94,7 @@ class StrategyConfig(Section):
 
     @property
     def _bucketed(self) -> bool:
-        return self.name in ("budgeted", "variable", "selective", "balanced")
+        return self.name in ("budgeted", "variable", "selective", "importance", "balanced")
 
     def used(self) -> set[str]:
         """Return the keys that mean something to this strategy, besides its name and the cold start."""
@@ -95,6 +102,7 @@ class StrategyConfig(Section):
             "budgeted": {"budget", "utility", "explore", "burst", "apart", "stop_at"},
             "variable": {"budget", "step", "spread", "explore", "burst", "apart", "stop_at"},
             "selective": {"budget", "explore", "burst", "apart", "stop_at"},
+            "importance": {"budget", "explore", "burst", "apart", "stop_at"},
             "balanced": {"budget", "explore", "burst", "apart", "stop_at"},
             "random": {"budget"},
             "any-of": {"confidence", "margin", "entropy", "explore", "stop_at", "calibrated"},
@@ -118,6 +126,8 @@ class StrategyConfig(Section):
             return VariableUncertainty(self.budget, self.step, self.spread, self.explore, self.burst)
         if self.name == "selective":
             return Selective(self.budget, self.explore, self.burst)
+        if self.name == "importance":
+            return Importance(self.budget, self.explore, self.burst)
         if self.name == "balanced":
             return Balanced(self.budget, self.explore, self.burst)
         if self.name == "random":
@@ -188,6 +198,35 @@ class LimitsConfig(Section):
             **{name: getattr(self, name) for name in (*RATES, "cost_per_label", "burst", "answers_within")},
             quotas=tuple(Quota(quota.by, quota.share) for quota in self.quotas),
         )
+
+
+class GuardConfig(Section):
+    """``[guard]``: what keeps events away that are sent to burn people's hours."""
+
+    source: str | None = Field(None, pattern=r"^(key|features\..+)$")
+    share: float = Field(0.2, gt=0.0, le=1.0)
+    burst: int = Field(10, ge=1)
+    duplicates: int = Field(0, ge=0)
+    repeats: int = Field(3, ge=1)
+    outlier: float | None = Field(None, gt=1.0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _meaningful(self) -> GuardConfig:
+        given = self.model_fields_set - defaults(self)
+        for key, rule in (("share", "source"), ("burst", "source"), ("repeats", "duplicates")):
+            if key in given and not getattr(self, rule):
+                raise ValueError(f"{key}: belongs to {rule}, which is not set")
+        return self
+
+    def active(self) -> bool:
+        """Tell whether anything is guarded against."""
+        return self.source is not None or self.duplicates > 0 or self.outlier is not None
+
+    def around(self, strategy: QueryStrategy) -> QueryStrategy:
+        """Return a strategy behind the guard."""
+        if not self.active():
+            return strategy
+        return Guard(strategy, **self.model_dump())
 
 
 class DriftConfig(Section):

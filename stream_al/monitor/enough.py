@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from stream_al.monitor.accuracy import Accuracy
-from stream_al.strategies import Decision, Limited, QueryStrategy, Reserve, State
+from stream_al.strategies import Decision, Guard, Limited, QueryStrategy, Reserve, State
 from stream_al.uncertainty import Scores
 
 
@@ -94,8 +94,8 @@ class ConfidentEnough(QueryStrategy):
 
 
 def enough_of(strategy: QueryStrategy) -> ConfidentEnough | None:
-    """Return the rule that tells when it is enough, if a strategy has one; limits and a reserve may be around it."""
+    """Return the rule that tells when it is enough, if a strategy has one, within a guard, limits or a reserve."""
     # Their state begins with that of what they are around, so `review` can be given either.
-    while isinstance(strategy, Limited | Reserve):
+    while isinstance(strategy, Guard | Limited | Reserve):
         strategy = strategy.then
     return strategy if isinstance(strategy, ConfidentEnough) else None

@@ -27,9 +27,10 @@ from stream_al.replay.contenders import ALL, Contender
 from stream_al.replay.rerun import reproduce, run_otherwise
 from stream_al.replay.share import Bools, Figure, Floats, Sample, weighted_share
 from stream_al.stand_ins import AskedElsewhere, KnownScores
-from stream_al.strategies import ColdStart, Limited, QueryStrategy, Reserve
+from stream_al.strategies import ColdStart, Guard, Limited, QueryStrategy, Reserve
+from stream_al.strategies.guard import QUARANTINED
 from stream_al.strategies.limits import HELD_BACK
-from stream_al.uncertainty import Scores
+from stream_al.uncertainty import ABOUT, Scores
 
 RECORDED: Final = "as it was"
 """The name of the strategy that ran."""
@@ -121,7 +122,7 @@ class Evidence:
         return self._determined(RECORDED, RECORDED, self.recording.predictions)
 
     def of(self, contender: Contender) -> Counterfactual:
-        """Return what another strategy would have cost and given, after the cold start and within the limits there were."""
+        """Return what another strategy would have cost and given, within the cold start, limits and guard there were."""
         strategy = contender.strategy if contender.name == ALL else self._after_cold_start(contender.strategy)
         rerun = run_otherwise(self.recording, strategy) if not self.unlike else None
         if rerun is not None and rerun.undetermined is None:
@@ -129,7 +130,7 @@ class Evidence:
         exact = (
             (0, 0) if rerun is None else (len(rerun.predictions), sum(r.queried for r in rerun.predictions))
         )
-        if wants := ", ".join(sorted(strategy.wants())):
+        if wants := ", ".join(sorted((strategy.wants() | strategy.looks()) - {ABOUT})):
             raise ConfigError(
                 f"--strategy {contender.name}: the record tells what the model answered, not its {wants}; "
                 "compare it by stream-al replay"
@@ -208,6 +209,7 @@ class Evidence:
                 reason: f"as {why}: set [limits] as far as people allow it"
                 for reason, why in HELD_BACK.items()
             },
+            **{reason: f"as {why}: see [guard] if they were honest" for reason, why in QUARANTINED.items()},
             "none": "while the budget was spent: raise budget or burst in [strategy]"
             if spent
             else "as the strategy never asks about such: set explore = 0.02 in [strategy]",
@@ -217,12 +219,14 @@ class Evidence:
     def _after_cold_start(self, strategy: QueryStrategy) -> QueryStrategy:
         then = strategy.then if isinstance(strategy, ColdStart) else strategy
         recorded = self.recording.make_learner().strategy
-        limits = recorded if isinstance(recorded, Limited) else None
-        inner = recorded
-        while isinstance(inner, Limited | Reserve):
+        around, inner = [], recorded
+        while isinstance(inner, Guard | Limited | Reserve):
+            around += [] if isinstance(inner, Reserve) else [inner]
             inner = inner.then
         then = replace(inner, then=then) if isinstance(inner, ColdStart) else then
-        return then if limits is None else replace(limits, then=then)
+        for outer in reversed(around):
+            then = replace(outer, then=then)
+        return then
 
 
 def _same(predicted: object, truth: ClassLabel) -> bool:

@@ -9,6 +9,7 @@ time it takes.
 from __future__ import annotations
 
 import gc
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
@@ -29,6 +30,7 @@ from stream_al.ports import (
     Store,
 )
 from stream_al.records import MAX_NAME, Amendment, DeadLetter, Label, LogRecord, parse_answer
+from stream_al.strategies.guard import QUARANTINED
 
 UNTIL: Final = ("events-end", "answered", "stopped")
 _WAIT: Final = 0.05
@@ -61,6 +63,11 @@ class Worker:
         See `stream_al.ports`.
     batch_size
         The most events in one commit.
+    batch_seconds
+        How long events may wait for those after them in the same commit: a batch is no larger than what the last ones say is
+        answered in this time. None does not look at the time. What comes out is the same, whatever the batches are.
+    clock
+        The time in seconds, from anywhere; only asked with ``batch_seconds``.
     on_answer
         Called with (event, its predicted label) for every event, for measuring; not called again for
         batches that were committed before a crash.
@@ -75,6 +82,8 @@ class Worker:
         store: Store,
         *,
         batch_size: int = 1000,
+        batch_seconds: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
         on_answer: Callable[[EventRow, object], None] | None = None,
     ) -> None:
         self.learner = learner
@@ -84,11 +93,15 @@ class Worker:
         self._labels = labels
         self._sink = sink
         self._store = store
-        self._batch_size = batch_size
+        self._batch_size, self._batch_seconds, self._clock = batch_size, batch_seconds, clock
+        self._most = batch_size if batch_seconds is None else min(batch_size, RUN)
+        """Of the next batch."""
         self._on_answer = on_answer
         self._saved_snapshot = 0
         self._new: list[tuple[int, LogRecord]] = []
         learner.log = self
+        self.quarantined: dict[str, EventRow] = {}
+        """The last event that a guard kept in quarantine, by the reason (`stream_al.strategies.guard`)."""
         self.notices: list[str] = []
         """What recovery had to work around, in sentences."""
 
@@ -180,14 +193,32 @@ class Worker:
     def step(self) -> bool:
         """Work off one micro-batch; return False when there was nothing to do."""
         learner = self.learner
-        rows = self._events.read(self._batch_size, _WAIT)
+        rows = self._events.read(self._most, _WAIT)
         batch = Batch(first_event=learner.events, state=learner.state)
         self._new = batch.examples
         counts: Counter[str] = Counter()
         # After the last event nothing is left to wait for: a simulated oracle then answers all it still owes.
         now = float("inf") if not rows and self._events.exhausted else learner.events
         self._take(batch, counts, self._labels.poll(now))
-        at = 0
+        if self._batch_seconds is None:
+            self._work(batch, counts, rows)
+        else:
+            began = self._clock()
+            self._work(batch, counts, rows)
+            self._pace(len(rows), self._clock() - began, self._batch_seconds)
+        if not rows and not batch.received:
+            return False
+        self._commit(batch, counts)
+        return True
+
+    def _pace(self, events: int, seconds: float, most_seconds: float) -> None:
+        """Let the next batch be no larger than what is answered in time, at the pace of this one."""
+        if events and seconds > 0:
+            self._most = max(1, min(self._batch_size, int(events * most_seconds / seconds)))
+
+    def _work(self, batch: Batch, counts: Counter[str], rows: Sequence[EventRow | DeadLetter]) -> None:
+        """Answer a batch's events, and learn from the labels that are due between them."""
+        learner, at = self.learner, 0
         while at < len(rows):
             due = self._labels.due
             if learner.events >= due:
@@ -201,10 +232,6 @@ class Worker:
             most = int(min(due - learner.events, RUN))  # before any label can come that was asked for already
             run = _events_at_the_start(rows[at : at + most])
             at += self._answer(batch, counts, run, until_asked=self._labels.lag < len(run))
-        if not rows and not batch.received:
-            return False
-        self._commit(batch, counts)
-        return True
 
     def _answer(self, batch: Batch, counts: Counter[str], rows: list[EventRow], *, until_asked: bool) -> int:
         """Answer events between which no label comes; return how many."""
@@ -240,10 +267,12 @@ class Worker:
                 self._mix_in(batch, counts, incident.gold, incident.events)
         elif incident.blocked:
             counts[f"blocked:{incident.blocked}"] += 1
+            if incident.blocked in QUARANTINED:
+                self.quarantined[incident.blocked] = row
 
     def _mix_in(self, batch: Batch, counts: Counter[str], gold: QueryRow, events: int) -> None:
         """Write down that a gold question was asked, and let the source of labels hear of it."""
-        batch.queries.append(self.learner.desk.line(gold.event_id))
+        batch.queries.append(gold.to_json())
         counts["gold"] += 1
         truth = self.learner.desk.gold.truths[gold.event_id]
         self._labels.asked(gold, LabelledRow(gold.features, gold.event_id, truth=truth), events)

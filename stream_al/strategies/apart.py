@@ -67,7 +67,7 @@ class Apart(QueryStrategy):
         mine, label = scores.sketch, scores.label
         if mine is None or label is None:
             return told, (*after, passed, *asked)
-        if any(it and (mine ^ int(it) - 1).bit_count() <= _NEAR for it in asked):
+        if any(it and is_near(mine, int(it) - 1) for it in asked):
             decision, after = self.then.decide(scores.as_if_sure(), inner, draw)
             told = msgspec.structs.replace(decision, utility=told.utility, threshold=told.threshold)
         if told.ask:
@@ -93,3 +93,14 @@ class Apart(QueryStrategy):
     def slack(self) -> float:
         """Return the slack of ``then``."""
         return self.then.slack()
+
+
+def is_near(one: int, other: int) -> bool:
+    """Tell whether two sketches are of nearly the same event.
+
+    Examples
+    --------
+    >>> is_near(0b1011, 0b1010), is_near(0b1011, 0b1000)
+    (True, False)
+    """
+    return (one ^ other).bit_count() <= _NEAR

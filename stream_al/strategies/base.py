@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TypeAlias
 
 import msgspec
@@ -11,6 +12,8 @@ from stream_al.uncertainty import Scores
 
 State: TypeAlias = tuple[float, ...]
 """What a strategy remembers between events: a few numbers, the same after a round trip through JSON."""
+Weigher: TypeAlias = Callable[[float, str], float]
+"""From a query's propensity and reason to the weight that its label is learned with."""
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -18,7 +21,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
 
     ``propensity`` is the probability, over the draw, with which this event would have been asked given the
     strategy's state; an event is asked exactly when its draw is below it. ``threshold`` is on the scale of
-    ``utility``; None where the strategy has none.
+    ``utility``; None where the strategy has none. ``reason`` says why it is asked about; else it is ``"none"``, or why it
+    could not be asked about whatever its draw.
     """
 
     ask: bool
@@ -64,6 +68,19 @@ class QueryStrategy(ABC):
         """Return what it needs of the model besides its answer (`stream_al.insight`): by default, what ``then`` does."""
         then = getattr(self, "then", None)
         return then.wants() if isinstance(then, QueryStrategy) else frozenset()
+
+    def looks(self) -> frozenset[str]:
+        """Return what it may look at where it matters (`Scores.about`, `Scores.looked`): by default, as ``then``.
+
+        ``ABOUT`` for the event itself, and what only the model can tell of it. The event is given only to who says so.
+        """
+        then = getattr(self, "then", None)
+        return then.looks() if isinstance(then, QueryStrategy) else frozenset()
+
+    def weigher(self) -> Weigher | None:
+        """Return what tells the weight of a query's label: by default, what ``then`` does; None where each weighs 1."""
+        then = getattr(self, "then", None)
+        return then.weigher() if isinstance(then, QueryStrategy) else None
 
     def charge(self, state: State) -> State:
         """Return the state after a query that somebody else put on this strategy's account."""

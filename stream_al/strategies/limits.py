@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import floor, inf
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from stream_al.strategies.base import Decision, QueryStrategy, State
-from stream_al.strategies.quotas import FEATURE, KEPT, Quota, code_of, level_of, taken
-from stream_al.uncertainty import Scores
-
-if TYPE_CHECKING:
-    from stream_al.codec import EventRow
+from stream_al.strategies.quotas import KEPT, Quota, code_of, level_of, taken, value_of
+from stream_al.uncertainty import ABOUT, Scores
 
 HELD_BACK: Final = {
     "rate-limit": "the labels per hour or day, or in all, were used up",
@@ -81,14 +77,16 @@ class Limited(QueryStrategy):
     --------
     >>> from stream_al.strategies import Random
     >>> from stream_al.codec import decode_event
-    >>> from stream_al.uncertainty import scores
+    >>> from stream_al.about import About
+    >>> from stream_al.uncertainty import Scores
     >>> strategy = Limited(Random(1.0), labels_per_hour=60, burst=1)
     >>> state, told = strategy.start(), []
     >>> for second in ("00", "01", "59"):
     ...     event = decode_event(
     ...         b'{"features": {"x": 1}, "timestamp": "2026-01-01T00:00:%sZ"}' % second.encode(), "e"
     ...     )
-    ...     decision, state = strategy.decide_about(event, scores({}), state, 0.5)
+    ...     answer = Scores({}, None, 0.0, 0.0, 0, 0, about=About(event))
+    ...     decision, state = strategy.decide(answer, state, 0.5)
     ...     told.append(decision.reason)
     >>> told
     ['random', 'rate-limit', 'rate-limit']
@@ -156,57 +154,29 @@ class Limited(QueryStrategy):
 
     # ── deciding ─────────────────────────────────────────────────────────────────────────────────
 
+    def looks(self) -> frozenset[str]:
+        """Return the event: its time, key and features."""
+        return self.then.looks() | {ABOUT}
+
     def start(self) -> State:
         """Return (the state of ``then``, events, first and newest time in ms, a level a bucket, the tables)."""
         places = 2 * self._kept * len(self.quotas)
         return (*self.then.start(), 0, 0, 0, *[0.0] * len(self._buckets), *[0] * places)
 
     def decide(self, scores: Scores, state: State, draw: float) -> tuple[Decision, State]:
-        """Decide about an event of which nothing is known but the scores."""
-        return self._decide(scores, state, draw, None, lambda by: None, None)
-
-    def decide_about(
-        self, event: EventRow, scores: Scores, state: State, draw: float, oldest: datetime | None = None
-    ) -> tuple[Decision, State]:
-        """Decide about one event, as `decide` does, knowing its time, key and features.
-
-        Parameters
-        ----------
-        event
-            The event.
-        scores, state, draw
-            As in `decide`.
-        oldest
-            When the oldest open query was asked, by its event's timestamp.
-        """
-
-        def value(by: str) -> object:
-            return event.key if by == "key" else event.features.get(by[len(FEATURE) :])
-
-        return self._decide(scores, state, draw, event.timestamp, value, oldest)
-
-    def _decide(
-        self,
-        scores: Scores,
-        state: State,
-        draw: float,
-        time: datetime | None,
-        value: Callable[[str], object],
-        oldest: datetime | None,
-    ) -> tuple[Decision, State]:
-        at = self._inner
+        """Decide about one event, of whose time, key and features nothing is known where the scores do not say it."""
+        at, about = self._inner, scores.about
         events, origin, clock = state[at] + 1, state[at + 1], state[at + 2]
-        if time is not None:
-            now = (time - _EPOCH) // _MOMENT
+        if about is not None and about.event.timestamp is not None:
+            now = (about.event.timestamp - _EPOCH) // _MOMENT
             if not clock:  # the first time there is
                 origin = clock = now
             clock = max(clock, now)
         seconds = (clock - origin) / 1000.0
         levels, tables = state[at + 3 : at + 3 + len(self._buckets)], state[at + 3 + len(self._buckets) :]
         decision, after = self.then.decide(scores, state[:at], draw)
-        codes = [
-            code_of(scores.label if quota.by == "predicted" else value(quota.by)) for quota in self.quotas
-        ]
+        codes = [code_of(value_of(quota.by, scores)) for quota in self.quotas]
+        oldest = None if about is None else about.oldest
         held = self._held(levels, tables, codes, seconds, events, clock, oldest)
         if held is not None:
             decision = msgspec.structs.replace(decision, ask=False, propensity=0.0, reason=held)

@@ -8,6 +8,7 @@ from math import ceil
 from typing import Final
 
 from stream_al.strategies.base import require_share
+from stream_al.uncertainty import Scores
 
 KEPT: Final = 32
 """How many values are counted one by one, of all quotas of a strategy together: 700 bytes of its state."""
@@ -42,6 +43,16 @@ class Quota:
     def burst(self, burst: int) -> int:
         """Return how many labels one value may save up, of a budget that saves ``burst``."""
         return max(1, ceil(self.share * burst))
+
+
+def value_of(by: str, scores: Scores) -> object:
+    """Return the value of ``by`` (see `Quota`) for the event that these scores are about; None where it has none."""
+    if by == "predicted":
+        return scores.label
+    if scores.about is None:
+        return None
+    event = scores.about.event
+    return event.key if by == "key" else event.features.get(by[len(FEATURE) :])
 
 
 def code_of(value: object) -> int:

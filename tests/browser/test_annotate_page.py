@@ -6,9 +6,12 @@ import time
 
 import pytest
 from labelled_stores import CATS
+from recordings import People, run_pipeline
+from streams import estimator, rows
 
-from stream_al import Margin
+from stream_al import ActiveLearner, Budgeted, ColdStart, DriftRules, Margin
 from stream_al.codec import EventRow
+from stream_al.ports import LabelledRow
 
 PHONE = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True}
 
@@ -455,3 +458,26 @@ def test_axe_finds_nothing(pipeline, serve, visit, scheme, size):
     page.goto(re.sub("/$", "/dashboard", page.url))
     page.wait_for_selector("#hours svg")
     fine()
+
+
+def turned(row):
+    return LabelledRow(row.features, row.id, truth="in" if row.truth == "out" else "out")
+
+
+def test_the_dashboard_shows_how_the_model_learned_and_where_the_stream_changed(tmp_path, serve, visit):
+    events = [row if n < 3000 else turned(row) for n, row in enumerate(rows(6000))]
+    drift = DriftRules("PageHinkley", {"threshold": 4.0, "delta": 0.02, "mode": "up"}, ("surprise",))
+    learner = ActiveLearner(estimator(), ColdStart(Budgeted(0.3, explore=0.1), 50), drift=drift)
+    path = run_pipeline(tmp_path / "store.db", learner, events, People(names=("ann",)), {})
+    page = visit(serve(path).url)
+    page.goto(page.url + "dashboard")
+    chart = page.get_by_role("img", name="Estimated accuracy")
+    chart.wait_for()
+    marks = page.locator("#drift li").all_inner_texts()
+    assert any(text.startswith("event 3,") for text in marks)
+    assert chart.locator(".drift").count() == len(marks)
+    page.get_by_text("As a table").click()
+    cells = page.locator("#curve-rows tr").all_inner_texts()
+    assert len(cells) > 20
+    assert page.locator("#curve-rows tr").first.is_visible()
+    page.screenshot(path=tmp_path / "dashboard.png", full_page=True)

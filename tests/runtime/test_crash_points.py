@@ -16,7 +16,7 @@ from streams import learner, offline_digest, rows, write_jsonl
 from connectors.files import Columns, JsonlEvents, JsonlLabels, JsonlSink, event_lines
 from connectors.memory import MemoryEvents, MemorySink, MemoryStore
 from connectors.sqlite import SqliteLabels, SqliteStore, verify
-from stream_al import DeskRules
+from stream_al import ActiveLearner, DeskRules, Guard, Limited, Quota
 from stream_al.ports import OUTPUTS, Store
 from stream_al.records import Amendment
 from stream_al.replay.oracle import SimulatedOracle
@@ -111,6 +111,9 @@ class World:
     def open(self, fuse: Fuse) -> Worker:
         raise NotImplementedError
 
+    def learner(self) -> ActiveLearner:
+        return learner(RULES)
+
     def die(self) -> None:
         pass
 
@@ -132,7 +135,7 @@ class InMemory(World):
 
     def open(self, fuse: Fuse) -> Worker:
         return Worker(
-            learner(RULES),
+            self.learner(),
             Fragile(MemoryEvents(EVENTS), fuse, "read"),
             Fragile(SimulatedOracle(Crowd.one(3, 9)), fuse, "poll", "asked"),
             Fragile(self.sink, fuse, "emit", "recover"),
@@ -174,7 +177,7 @@ class OnDisk(World):
         events = JsonlEvents(event_lines(str(self.folder / "events.jsonl")), Columns(label="label"))
         self.opened = [labels, sink, events]
         return Worker(
-            learner(RULES),
+            self.learner(),
             Fragile(events, fuse, "read"),
             Fragile(labels, fuse, "poll", "asked"),
             sink,
@@ -263,7 +266,18 @@ class FromInbox(OnDisk):
         return SqliteLabels(store)
 
 
-WORLDS: list[Callable[[Path], World]] = [InMemory, OnDisk, FromFile, FromInbox]
+class Guarded(OnDisk):
+    """Behind a guard and within limits, both of which keep something of their own."""
+
+    def learner(self) -> ActiveLearner:
+        made = learner(RULES)
+        limited = Limited(made.strategy, labels_total=20, quotas=(Quota("features.n", 0.5),))
+        made.strategy = Guard(limited, source="features.n", burst=4, duplicates=40, repeats=1, outlier=2.0)
+        made.state = made.strategy.start()
+        return made
+
+
+WORLDS: list[Callable[[Path], World]] = [InMemory, OnDisk, FromFile, FromInbox, Guarded]
 
 
 def live(world: World, fuse: Fuse) -> bool:
@@ -325,6 +339,14 @@ def test_what_is_left_is_one_prediction_an_event_and_verifies(tmp_path: Path) ->
     verdict = verify(tmp_path / "store.db", lambda pipeline: learner(RULES))
     assert verdict.differences == []
     assert verdict.digest == remains["digest"]
+
+
+def test_the_guarded_one_keeps_events_in_quarantine(tmp_path: Path) -> None:
+    world = Guarded(tmp_path)
+    assert live(world, Fuse())
+    reasons = {json.loads(line)["reason"] for line in world.remains()["predictions"].splitlines()}
+    assert {"flood", "near-duplicate", "uncertain"} <= reasons
+    assert verify(tmp_path / "store.db", lambda pipeline: world.learner()).differences == []
 
 
 def test_the_labels_of_the_file_amend_and_erase(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ const box = outbox(keep);
 let cards = []; // the first is before the annotator
 let history = keep.get("history") ?? []; // what can be undone: {key, card, said}
 let classes = [], closed = false, empty = null;
-let shown = null, since = 0, held = 0, typed = ""; // until `held` a key is meant for the card put away
-let busy = false, again = false, failures = 0, timer = 0, ended = false;
+let shown = null, since = 0, typed = "";
+let busy = false, again = false, failures = 0, timer = 0, ended = false, held = 0, away = false, deaf = 0;
 
 // ── what the server has to do with it ──────────────────────────────────────────────────────────────
 
@@ -45,7 +45,7 @@ async function sync() {
     else if (!answer.ok) throw new Error(answer.status);
     else take(await answer.json());
     failures = 0;
-    if (!cards.length) wait = LOOK;
+    if (!cards.length || held) wait = LOOK;
     if (box.all().length) again = true;
   } catch { // the network or the server is gone: what was said is kept, and tried again
     failures++;
@@ -84,7 +84,7 @@ function take(reply) {
     const at = cards.findIndex((card) => card.id === id && !card.correcting);
     if (at === 0 && shown === cards[0]) {
       tell(`${cards[0].title} is put away: ${why}.`);
-      held = performance.now() + 400;
+      deaf = performance.now() + 400;
       if (!matchMedia("(prefers-reduced-motion: reduce)").matches) $("card").animate({ translate: ["-3rem", "0"], opacity: [0, 1] }, 200);
     }
     if (at >= 0) cards.splice(at, 1);
@@ -95,6 +95,8 @@ function take(reply) {
   for (const card of cards.slice(1, 1 + AHEAD))
     for (const block of card.blocks) if (block.kind === "image") new Image().src = block.source;
   empty = reply.empty;
+  held = reply.undelivered;
+  away = reply.away;
   closed = reply.closed;
   $("open").textContent = `${reply.open.toLocaleString("en")} open`;
   if (JSON.stringify(classes) !== JSON.stringify(reply.classes)) { classes = reply.classes; buttons(); }
@@ -133,9 +135,9 @@ function focusOn(id) { // a screen reader reads on from here; whoever is typing 
 }
 
 function count() {
-  const unsent = box.answers().length;
-  $("unsent").textContent = unsent && (failures || unsent > 1) ? `${unsent} unsent` : "";
-  $("unsent").classList.toggle("bad", failures > 0);
+  const unsent = box.answers().length + (away ? held : 0), wrong = failures || (away && held);
+  $("unsent").textContent = unsent && (wrong || unsent > 1) ? `${unsent} unsent` : "";
+  $("unsent").classList.toggle("bad", Boolean(wrong));
   $("undo").disabled = !history.length;
 }
 
@@ -289,7 +291,7 @@ $("keys-on").checked = keep.get("keys") ?? true;
 $("keys-on").addEventListener("change", () => keep.set("keys", $("keys-on").checked));
 
 document.addEventListener("keydown", (event) => {
-  if (event.repeat || performance.now() < held || event.target.closest?.("dialog") || document.querySelector("dialog[open]")) return;
+  if (event.repeat || performance.now() < deaf || event.target.closest?.("dialog") || document.querySelector("dialog[open]")) return;
   if ((event.ctrlKey || event.metaKey) && event.key === "z" && !event.target.matches("input")) { event.preventDefault(); undo(); return; }
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea") || !$("keys-on").checked) return;
   if (KEYS[event.key]) { event.preventDefault(); $(KEYS[event.key]).click(); }
