@@ -160,6 +160,15 @@ class LabelDesk:
         """Tell whether a query of this event waits for answers."""
         return event_id in self._open.held
 
+    def query(self, event_id: str) -> QueryRow:
+        """Return an open query, to look at."""
+        return self._open.peek(event_id).query
+
+    @property
+    def open_events(self) -> list[str]:
+        """The events of the open queries, oldest first."""
+        return list(self._open.held)
+
     @property
     def open_queries(self) -> list[Query]:
         """The open queries, oldest first."""

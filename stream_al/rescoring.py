@@ -32,6 +32,7 @@ _WHY: Final = "the model has become sure"
 def rescore(
     desk: LabelDesk,
     model: Model,
+    before: int,
     utility: Callable[[QueryRow, Scores], float],
     wants: frozenset[str] = frozenset(),
 ) -> tuple[str, ...]:
@@ -42,14 +43,17 @@ def rescore(
     desk
         The open queries, and the rules.
     model
-        After it has folded a record.
+        After it has folded something, or nothing.
+    before
+        Its version before.
     utility
         Of a label, given the query and the model's answer to its event by now.
     wants
         What that needs of the model besides its answer (`QueryStrategy.wants`).
     """
     rules = desk.rules
-    if rules.withdraw_below is None or model.version % rules.rescore_every:
+    every = rules.rescore_every
+    if rules.withdraw_below is None or model.version // every == before // every:
         return ()
     rows = desk.take_turns(rules.rescore_most)
     withdrawn = []

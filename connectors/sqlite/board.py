@@ -18,6 +18,7 @@ from connectors.sqlite.answers import Answers
 from connectors.sqlite.classes import KnownClasses
 from connectors.sqlite.people import TABLES as PEOPLE
 from connectors.sqlite.schema import connect, explained, pipeline_of
+from connectors.sqlite.waiting import waiting_for
 from stream_al.annotate.board import Answer, Classes, Reply, Request
 from stream_al.annotate.words import STATUS_WORDS
 from stream_al.errors import ConfigError, RecordError
@@ -159,11 +160,12 @@ class SqliteBoard:
                 {**me, "mine": json.dumps(mine), "limit": request.want - len(mine)},
             ).fetchall()
             reply.cards = [Query.model_validate_json(query) for _, query in rows]
+            reply.waiting = waiting_for(self._connection, [event_id for event_id, _ in rows])
             mine += [event_id for event_id, _ in rows]
         sharing.lease(self._connection, who, mine, self._now() + sharing.LEASE_SECONDS)
         (reply.undoable,) = execute("SELECT count(*) FROM drafts WHERE annotator = ?", (who,)).fetchone()
         reply.open = self._count_open()
-        reply.undelivered, reply.away = sharing.undelivered(self._connection, who)
+        reply.undelivered, reply.away = sharing.undelivered_of(self._connection, who)
         self._resting.discard(who)
         if not mine:
             self._resting.add(who)

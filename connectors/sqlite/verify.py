@@ -36,12 +36,14 @@ _TABLES: Final = {
     "queries": (
         "event_id", "status", "utility", "asked", "query", "votes", "abstained", "clock", "example", "closed",
     ),
+    "members": ("event_id", "representative", "status", "joined", "features"),
     "examples": ("number", "event_id", "example"),
 }  # fmt: skip
 _NAMED: Final = {
     "labels": "label",
     "dead_letters": "dead letter",
     "queries": "query of",
+    "members": "group of",
     "examples": "example",
 }
 

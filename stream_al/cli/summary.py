@@ -36,6 +36,7 @@ def summary(progress: Progress, open_queries: int, target: float | None = None) 
         "labels": progress.labels,
         "labels_by_outcome": groups["label"],
         "examples": progress.examples,
+        "propagated": progress.counts.get("propagated", 0),
         "dead_letters": sum(groups["dead"].values()),
         "dead_letters_by_reason": groups["dead"],
         "prequential_accuracy": progress.counts.get("correct", 0) / measured if measured else None,
@@ -67,13 +68,18 @@ def show(found: dict[str, Any], console: Console) -> None:
         told = {
             "already-asked": "their id has a query",
             "queue-full": "max_open queries were open",
+            "window": "collected, to choose representatives",
+            "grouped": "like an open query, whose answer they wait for",
             **NOT_ASKABLE,
         }
         why = ", ".join(f"{count:,} {told[name]}" for name, count in found["blocked_by_reason"].items())
         table.add_row("not askable", f"{sum(found['blocked_by_reason'].values()):,}", why)
     table.add_row("open", f"{found['open']:,}", "queries waiting for people")
     table.add_row("labels received", f"{found['labels']:,}", _parts(found["labels_by_outcome"]))
-    table.add_row("examples learned", f"{found['examples']:,}", "the model's version")
+    propagated = (
+        f"; {found['propagated']:,} of them propagated to near-duplicates" if found["propagated"] else ""
+    )
+    table.add_row("examples learned", f"{found['examples']:,}", f"the model's version{propagated}")
     if found["dead_letters"]:
         table.add_row("dead letters", f"{found['dead_letters']:,}", _parts(found["dead_letters_by_reason"]))
     if found["prequential_accuracy"] is not None:

@@ -21,6 +21,7 @@ from pydantic import (
 from stream_al.config.asking import (
     ColdStartConfig,
     DriftConfig,
+    GroupsConfig,
     GuardConfig,
     LimitsConfig,
     QuotaConfig,
@@ -31,6 +32,7 @@ from stream_al.config.gold import GoldConfig
 from stream_al.config.services import KafkaConfig, TopicsConfig, WebhooksConfig
 from stream_al.desk_rules import DeskRules
 from stream_al.errors import ConfigError
+from stream_al.groups import GroupRules
 from stream_al.monitor.accuracy import WINDOW
 from stream_al.strategies import QueryStrategy
 
@@ -48,6 +50,7 @@ __all__ = [
     "DriftConfig",
     "EventsConfig",
     "GoldConfig",
+    "GroupsConfig",
     "GuardConfig",
     "KafkaConfig",
     "LabelsConfig",
@@ -180,6 +183,7 @@ class Config(BaseSettings):
     limits: LimitsConfig = LimitsConfig()
     guard: GuardConfig = GuardConfig()
     drift: DriftConfig = DriftConfig()
+    groups: GroupsConfig = GroupsConfig()
     accuracy: AccuracyConfig = AccuracyConfig()
     events: EventsConfig = EventsConfig()
     labels: LabelsConfig = LabelsConfig()
@@ -212,6 +216,27 @@ class Config(BaseSettings):
             raise ValueError(f"[drift] reserve: leaves {left:.3g} of the budget, less than explore")
         return self
 
+    @model_validator(mode="after")
+    def _groups_of_one_worker(self) -> Config:
+        if self.group_rules() is None:
+            return self
+        window = self.strategy.cold_start.rule == "representatives"
+        key = "[strategy.cold_start] rule = 'representatives'" if window else "[groups] within"
+        if self.kafka is not None:
+            raise ValueError(
+                f"{key}: an event and the query it is like may be in partitions of different workers on Kafka, "
+                "so nothing can be grouped there; leave it out"
+            )
+        if window and self.limits.active():
+            raise ValueError(
+                f"{key}: asks about as many as it says, whatever [limits] allow; leave one of them out"
+            )
+        return self
+
+    def group_rules(self) -> GroupRules | None:
+        """Return when near-duplicates are grouped; None where nothing is."""
+        return self.groups.rules(self.strategy.cold_start)
+
     def query_strategy(self) -> QueryStrategy:
         """Return the strategy, with its reserve, within its limits and behind its guard."""
         return self.guard.around(self.limits.around(self.drift.around(self.strategy)))
@@ -225,6 +250,7 @@ class Config(BaseSettings):
             "guard": self.guard.active(),
             "drift": bool(self.drift.watch),
             "gold": bool(self.gold.questions),
+            "groups": self.group_rules() is not None,
         }
         also = {
             name: getattr(self, name).model_dump(mode="json", exclude_none=True, exclude={"path"})
@@ -259,6 +285,7 @@ def stored_config(pipeline: dict[str, Any], name: str) -> Config:
             limits=LimitsConfig(**pipeline.get("limits", {})),
             guard=GuardConfig(**pipeline.get("guard", {})),
             drift=DriftConfig(**pipeline.get("drift", {})),
+            groups=GroupsConfig(**pipeline.get("groups", {})),
             accuracy=AccuracyConfig(**pipeline["accuracy"]),
             labels=LabelsConfig(**pipeline["labels"]),
             gold=GoldConfig(**pipeline.get("gold", {})),

@@ -204,6 +204,8 @@ class Evidence:
         spent = isfinite(self.recording.make_learner().strategy.slack())
         told = {
             "already-asked": "with an id that was asked about before: give each event an id of its own",
+            "window": "of the cold-start window: they are collected, and nothing is drawn",
+            "grouped": "as they were like an open query: set check = 0.05 in [groups]",
             "queue-full": "while the queue was full: raise max_open in [labels], or have more people answer",
             **{
                 reason: f"as {why}: set [limits] as far as people allow it"

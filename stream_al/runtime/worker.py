@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
+import msgspec
+
 from stream_al.codec import EventRow, QueryRow, encode_json, encode_predictions
 from stream_al.errors import RecordError, SnapshotError
 from stream_al.labels import USED, Settled
@@ -29,7 +31,7 @@ from stream_al.ports import (
     Sink,
     Store,
 )
-from stream_al.records import MAX_NAME, Amendment, DeadLetter, Label, LogRecord, parse_answer
+from stream_al.records import MAX_NAME, Amendment, DeadLetter, Example, Label, LogRecord, parse_answer
 from stream_al.strategies.guard import QUARANTINED
 
 UNTIL: Final = ("events-end", "answered", "stopped")
@@ -37,6 +39,7 @@ _WAIT: Final = 0.05
 """Seconds to wait for an event before looking for labels and the stop signal again."""
 RUN: Final = 128
 """Events that go through each step together: many enough for the loops, few enough for the processor's cache."""
+_decode: Final = msgspec.json.Decoder(LabelledRow).decode
 _RECORD: Final = 20_000
 """Characters of a record that a dead letter keeps."""
 
@@ -88,6 +91,8 @@ class Worker:
     ) -> None:
         self.learner = learner
         learner.desk.keep_changes = True  # the store takes them, batch by batch
+        if learner.groups is not None:
+            learner.groups.keep_changes = True
         self.progress = Progress(state=learner.state)
         self._events = events
         self._labels = labels
@@ -125,6 +130,7 @@ class Worker:
             accuracy=progress.accuracy,
             drift=progress.drift,
             desk=progress.desk,
+            members=recovered.members,
         )
         self._events.seek(progress.event_position)
         self._labels.seek(progress.label_position)
@@ -262,7 +268,8 @@ class Worker:
         if incident.query is not None:
             batch.queries.append(incident.line)
             counts[f"asked:{incident.query.reason}"] += 1
-            self._labels.asked(incident.query, row, incident.events)
+            about = row if incident.event is None else _decode(incident.event)
+            self._labels.asked(incident.query, about, incident.events)
             if incident.gold is not None:
                 self._mix_in(batch, counts, incident.gold, incident.events)
         elif incident.blocked:
@@ -304,8 +311,9 @@ class Worker:
             batch.received.append(
                 Received(number, at_event, position, record, answer.event_id, taught.outcome, taught.detail)
             )
-            if taught.record is not None:
-                batch.examples.append((self.learner.model.version - 1, taught.record))
+            records = taught.records
+            batch.examples += enumerate(records, self.learner.model.version - len(records))
+            counts["propagated"] += sum(isinstance(record, Example) for record in taught.followers)
             self._settle(batch, counts, taught.settled, at_event)
 
     def _settle(self, batch: Batch, counts: Counter[str], settled: Iterable[Settled], at_event: int) -> None:
@@ -329,6 +337,8 @@ class Worker:
         totals = Counter(before.counts)
         totals.update(counts)
         batch.changed = learner.desk.take_changes()
+        if learner.groups is not None:
+            batch.members = learner.groups.take_changes()
         model = learner.model
         if model.checkpointed > self._saved_snapshot:
             batch.snapshot = (model.checkpointed, model.checkpoint)

@@ -5,7 +5,7 @@ import signal
 import time
 
 import pytest
-from labelled_stores import CATS
+from labelled_stores import CATS, GROUPED, GROUPS
 from recordings import People, run_pipeline
 from streams import estimator, rows
 
@@ -91,6 +91,24 @@ def test_everything_can_be_said_by_keyboard_and_reaches_the_model(pipeline, serv
     wait_for(p.records)
     p.work()
     assert [(e, o) for e, o in p.ledger() if o == "example"] == [("e01", "example"), ("e05", "example")]
+
+
+def test_an_answer_can_be_of_the_card_alone_and_not_of_those_like_it(pipeline, serve, visit):
+    p = pipeline(events=GROUPED, model=CATS, groups=GROUPS)
+    page = visit(serve(p.path).url)
+    shows(page, "e01")
+    assert page.locator("#group").is_hidden()
+    press(page, "o", "1")
+    press(page, "2")
+    shows(page, "e03")
+    assert "Your answer also serves 2 records like it." in page.locator("#group").text_content()
+    press(page, "o", "o", "o")
+    assert page.locator("#only").get_attribute("aria-pressed") == "true"
+    press(page, "1")
+    shows(page, "e04")
+    sent(page)
+    found = [(record["event_id"], record["only_this"]) for record in [*p.records(), *p.drafts()]]
+    assert found == [("e01", False), ("e02", False), ("e03", True)]
 
 
 def test_everything_can_be_done_by_mouse(pipeline, serve, visit):

@@ -180,7 +180,7 @@ function answer(what, said) {
   if (!card) return;
   const key = crypto.randomUUID?.() ?? [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");
   box.put({
-    op: "answer", key, event_id: card.id, ...what, ...(card.note ? { note: card.note } : {}),
+    op: "answer", key, event_id: card.id, ...what, ...(card.note ? { note: card.note } : {}), ...(card.only ? { only_this: true } : {}),
     saw_prediction: show === "before" || Boolean(card.saw),
     seconds: (performance.now() - since) / 1000, at: new Date().toISOString(),
   });
@@ -263,6 +263,12 @@ const asking = {
   },
   guideline: () => ask("show-guideline", ""),
   keys: () => ask("show-keys", ""),
+  only: () => {
+    const card = cards[0];
+    if (!card?.group) return;
+    card.only = !card.only;
+    $("only").setAttribute("aria-pressed", card.only);
+  },
   pass: () => answer({ abstain: "skip" }, "passed on"),
   undo,
 };
@@ -286,7 +292,7 @@ $("note-text").addEventListener("keydown", (event) => {
 
 // ── keys ───────────────────────────────────────────────────────────────────────────────────────────
 
-const KEYS = { u: "unsure", n: "none", s: "pass", c: "note", z: "undo", h: "guideline", "?": "keys" };
+const KEYS = { u: "unsure", n: "none", s: "pass", o: "only", c: "note", z: "undo", h: "guideline", "?": "keys" };
 $("keys-on").checked = keep.get("keys") ?? true;
 $("keys-on").addEventListener("change", () => keep.set("keys", $("keys-on").checked));
 
