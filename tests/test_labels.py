@@ -192,7 +192,9 @@ class Desk(RuleBasedStateMachine):
     @initialize(
         quorum=st.integers(1, 3),
         more=st.integers(0, 2),
-        agreement=st.sampled_from(AGREEMENTS),
+        agreement=st.sampled_from(
+            [name for name in AGREEMENTS if name != "weighted"]
+        ),  # see test_reliability
         abstentions=st.integers(1, 3),
         seconds=st.none() | st.integers(1, 30),
         events=st.none() | st.integers(1, 12),

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from labelled_stores import CATS, Pipeline
 from recordings import People, run_pipeline
 from streams import learner, rows
 
 from connectors.kafka.worker import KafkaWorker
 from connectors.sqlite import verify
+from connectors.sqlite.board import SqliteBoard
 from connectors.sqlite.schema import progress_of
-from stream_al import DeskRules, Label
+from stream_al import DeskRules, Label, Random
+from stream_al.annotate.board import Request
+from stream_al.codec import EventRow
 from stream_al.config import load_config
 from stream_al.draws import Draws
 from stream_al.errors import ConfigError
@@ -146,6 +151,28 @@ def test_a_second_opinion_is_asked_for_where_the_first_contradicts_a_sure_model(
     made = desk.submit(2, Label(event_id="e", label="y", annotator="cid"), "")[1]
     assert isinstance(made, Example)
     assert (made.label, made.annotators) == ("y", ("bob", "cid"))
+
+
+def test_the_second_opinion_is_asked_of_somebody_else_at_the_page(pipeline: Callable[..., Pipeline]) -> None:
+    p = pipeline(4, CATS, strategy=Random(1.0), second_opinion=0.8)
+    for event_id, label in [("e01", "cat"), ("e02", "cat"), ("e03", "dog"), ("e04", "dog")]:
+        p.send(event_id, label)
+    p.work()
+    p.events.items.append(EventRow(id="new", features={"x": 1.5}))
+    p.work()
+    p.send("new", "dog", "ann")
+    p.work()
+    assert p.ledger()[-1] == ("new", "waiting")
+    board = SqliteBoard(p.path)
+
+    def dealt(who: str) -> list[str]:
+        (reply,) = board.apply([(who, Request(leave=False))])
+        assert not isinstance(reply, Exception)
+        board.apply([(who, Request(leave=True))])
+        return [query.event_id for query in reply.cards]
+
+    assert (dealt("ann"), dealt("bob")) == ([], ["new"])
+    board.close()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ let classes = [], closed = false, empty = null;
 let shown = null, since = 0, typed = "";
 let busy = false, again = false, failures = 0, timer = 0, ended = false, held = 0, away = false, deaf = 0;
 
-// ── what the server has to do with it ──────────────────────────────────────────────────────────────
+// ── what the server has to do with it ────────────────────
 
 function request(want) {
   const operations = box.all().slice(0, 100);
@@ -103,7 +103,7 @@ function take(reply) {
   look();
 }
 
-// ── what is shown ──────────────────────────────────────────────────────────────────────────────────
+// ── what is shown ────────────────────────────────────────
 
 function look() {
   const card = cards[0] ?? null;
@@ -173,7 +173,7 @@ function filter() {
   });
 }
 
-// ── answering ──────────────────────────────────────────────────────────────────────────────────────
+// ── answering ────────────────────────────────────────────
 
 function answer(what, said) {
   const card = cards[0];
@@ -223,7 +223,7 @@ function digit(pressed) {
   filter();
 }
 
-// ── dialogs ────────────────────────────────────────────────────────────────────────────────────────
+// ── dialogs ──────────────────────────────────────────────
 
 let asked = null; // what an open dialog is for
 
@@ -290,7 +290,7 @@ $("note-text").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) close("");
 });
 
-// ── keys ───────────────────────────────────────────────────────────────────────────────────────────
+// ── keys ─────────────────────────────────────────────────
 
 const KEYS = { u: "unsure", n: "none", s: "pass", o: "only", c: "note", z: "undo", h: "guideline", "?": "keys" };
 $("keys-on").checked = keep.get("keys") ?? true;
