@@ -140,7 +140,7 @@ class TopicRelay:
                 self._disconnect()
                 self._connect()
                 return
-            except (StreamALError, KafkaError) as still:
+            except Exception as still:  # of whatever kind: without this thread no answer would arrive
                 _log.info("no connection yet: %s", still)
                 pause = min(2 * pause, _LONGEST)
 

@@ -162,7 +162,7 @@ class SqliteBoard:
         sharing.lease(self._connection, who, mine, self._now() + sharing.LEASE_SECONDS)
         (reply.undoable,) = execute("SELECT count(*) FROM drafts WHERE annotator = ?", (who,)).fetchone()
         reply.open = self._count_open()
-        reply.undelivered, reply.away = sharing.undelivered(self._connection, who)
+        reply.undelivered, reply.away = sharing.undelivered_of(self._connection, who)
         self._resting.discard(who)
         if not mine:
             self._resting.add(who)

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from connectors.sqlite import sharing
 from connectors.sqlite.schema import connect, explained, is_relayed, progress_of
 from stream_al.monitor import Accuracy, Alarm
 from stream_al.ports import Progress
@@ -66,13 +67,15 @@ class SqliteFigures:
             for _, outcome, wait, *_ in read
             if wait is not None and outcome != "unknown-event"
         ]
-        (drafts,) = execute("SELECT count(*) FROM drafts").fetchone()
+        (unsent,) = execute("SELECT count(*) FROM drafts").fetchone()
+        if relayed:
+            unsent += sharing.undelivered(connection)
         holding = execute("SELECT DISTINCT annotator FROM leases WHERE until > ? ORDER BY 1", (now,))
         return {
             "events": progress.events,
             "learned": progress.examples,
             "statuses": dict(execute("SELECT status, count(*) FROM queries GROUP BY status").fetchall()),
-            "drafts": drafts,
+            "drafts": unsent,
             "at_work": [who for (who,) in holding],
             "hours": _hours(connection, now),
             "waiting": _median(waited),

@@ -112,8 +112,16 @@ def refresh(connection: sqlite3.Connection) -> None:
     )
 
 
-def undelivered(connection: sqlite3.Connection, annotator: str) -> tuple[int, bool]:
-    """Return how many labels of an annotator are to be passed on and have not arrived; and whether that takes long."""
+def undelivered(connection: sqlite3.Connection) -> int:
+    """Return how many labels are to be passed on, and have not been seen where they belong."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM inbox WHERE number NOT IN (SELECT number FROM underway WHERE place IS NOT NULL)"
+    ).fetchone()
+    return int(count)
+
+
+def undelivered_of(connection: sqlite3.Connection, annotator: str) -> tuple[int, bool]:
+    """Return how many of those are an annotator's, and whether they cannot be passed on just now."""
     away = connection.execute("SELECT value FROM meta WHERE name = 'away'").fetchone()
     if away is None:  # a store of a worker
         return 0, False

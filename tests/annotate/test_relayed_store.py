@@ -286,6 +286,9 @@ def test_only_who_waits_for_the_log_is_told_that_answers_are_unsent(opened):
     (first,) = store.outgoing()
     store.take([Said("labels:0:1", first.record, "a", 0, first.id)], {})
     assert unsent("ann") == (1, True)
+    figures = SqliteFigures(store.path)
+    assert figures.read()["drafts"] == 1
+    figures.close()
     store.note_away(False)
     assert unsent("ann") == (1, False)
     board.close()

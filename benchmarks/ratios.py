@@ -1,6 +1,6 @@
 """Fail when the pipeline has become much slower, beside River in the same process.
 
-    python benchmarks/guard.py [--tries 3]
+    python benchmarks/ratios.py [--tries 3]
 
 What `speed.py` measures, on River's Phishing (9 features, two classes), twenty times over. A ratio may be twice what it is
 on a quiet machine (`BOUNDS`): that is no goal, but what only a blunder reaches. A try that exceeds a bound, or of which
