@@ -43,6 +43,7 @@ QUICK: Final = {
     ],
     "rare_classes": ["--seeds", "1"],
     "representatives": ["--seeds", "1"],
+    "grouping": ["--seeds", "1", "--budget", "0.05"],
     "honest_accuracy": ["--streams", "50", "--events", "1000"],
     "drift_reserve": ["--events", "4000", "--seeds", "1"],
     "poison": ["--seeds", "1"],

@@ -233,7 +233,7 @@ class GroupsConfig(Section):
     within: float | None = Field(None, gt=0.0, allow_inf_nan=False)
     weight: float = Field(0.5, gt=0.0, le=1.0)
     most: int = Field(20, ge=1)
-    groups: int = Field(500, ge=1)
+    groups: int = Field(200, ge=1)
     check: float = Field(0.05, ge=0.0, le=1.0)
 
     def rules(self, cold: ColdStartConfig) -> GroupRules | None:
