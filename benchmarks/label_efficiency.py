@@ -48,7 +48,7 @@ from stream_al.replay.contenders import default_cold_start, most_while_late
 Decide = Callable[[Scores, Mapping[str, float], float], bool]
 BUDGETS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
 VW_ACTIVE: Final = "VW --active"
-ABLE: Final = {"expected change": ("linear",), "committee": ("arf",)}
+ABLE: Final = {"expected change": ("linear",), "fragility": ("linear",), "committee": ("arf",)}
 """Which learners a strategy is for, where not for all."""
 PEERS: Final = (
     "PeriodicSampling",
@@ -97,6 +97,7 @@ def ours(budget: float, events: int) -> dict[str, QueryStrategy]:
         "balanced": started(Balanced(budget)),
         "apart": started(Apart(Budgeted(budget))),
         "expected change": started(Budgeted(budget, "expected-change")),
+        "fragility": started(Budgeted(budget, "fragility")),
         "committee": started(Budgeted(budget, "committee")),
         "random": Random(budget),
     }
