@@ -32,7 +32,7 @@ from river import datasets
 
 from connectors.memory import MemorySink
 from connectors.sqlite import SqliteStore
-from stream_al import ActiveLearner, Model, QueryStrategy, Quota
+from stream_al import ActiveLearner, Budgeted, ColdStart, Guard, Limited, Model, QueryStrategy, Quota
 from stream_al.codec import EventRow
 from stream_al.draws import Draws
 from stream_al.ports import LabelledRow
@@ -178,6 +178,16 @@ def run(
 def told(store: SqliteStore) -> Iterator[tuple[str, ClassLabel | None, bool]]:
     """Yield each event's id, the answer, and whether it was asked about."""
     yield from store.connection.execute("SELECT event_id, label, queried FROM predictions")
+
+
+def guarded(guard: str, hourly: float | None) -> QueryStrategy:
+    """Return the strategy, within its limits and behind a guard, as a configuration would make it."""
+    strategy: QueryStrategy = ColdStart(Budgeted(0.1))
+    settings = dict(GUARDS[guard])
+    quotas = settings.pop("quotas", ())
+    if hourly is not None or quotas:
+        strategy = Limited(strategy, labels_per_hour=hourly, quotas=quotas)
+    return Guard(strategy, **settings) if settings else strategy
 
 
 def cells(
