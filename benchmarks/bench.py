@@ -50,6 +50,7 @@ QUICK: Final = {
     "flood": ["--streams", "segments", "--events", "400"],
     "explore_price": ["--seeds", "1"],
     "late_labels": ["--delays", "500", "--seeds", "1", "--tried", "apart"],
+    "weighted_labels": ["--seeds", "1"],
     "kafka_cost": ["--quick"],
 }
 """The benchmarks, and the arguments of a quick run; {} is a folder for what it writes."""
