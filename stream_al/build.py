@@ -49,6 +49,7 @@ def build_learner(config: Config, name: str = "the configuration") -> ActiveLear
         window=config.accuracy.window,
         calibrated=config.strategy.calibrated,
         drift=config.drift.rules(),
+        gold=config.gold.gold(),
         groups=groups,
     )
 

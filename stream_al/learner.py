@@ -19,6 +19,7 @@ from stream_al.draws import Draws
 from stream_al.errors import RecordError, SnapshotError
 from stream_al.estimators import require_weights
 from stream_al.following import follow
+from stream_al.gold import Gold, disguised
 from stream_al.groups import GroupRules, Groups, MemberState
 from stream_al.insight import Insight
 from stream_al.labels import USED, LabelDesk, QueryState, Settled
@@ -39,6 +40,7 @@ from stream_al.records import (
     Query,
     class_text,
 )
+from stream_al.rescoring import rescore
 from stream_al.strategies import Budgeted, ColdStart, Decision, QueryStrategy, State, while_late
 from stream_al.uncertainty import Scores
 
@@ -77,6 +79,8 @@ class Taught(NamedTuple):
     amendment: Amendment | None = None
     followers: tuple[LogRecord, ...] = ()
     """What it means to the others of its group: examples that are propagated, and amendments of those."""
+    withdrawn: tuple[str, ...] = ()
+    """The events whose queries were withdrawn, as the model has become sure (`DeskRules.withdraw_below`)."""
 
     @property
     def records(self) -> list[LogRecord]:
@@ -103,6 +107,8 @@ class Incident(NamedTuple):
     """Why the event has no prediction."""
     event: bytes | None = None
     """The event that the query is about, as JSON, where it is another one: of the cold-start window."""
+    gold: QueryRow | None = None
+    """The gold question asked along with the query."""
 
 
 class ActiveLearner:
@@ -135,6 +141,8 @@ class ActiveLearner:
         is ``correction-after-learning``.
     drift
         What to watch for changes of the stream (`stream_al.monitor.Drift`); None watches nothing.
+    gold
+        Questions whose answers are known, to be mixed among the others; None mixes in none.
     groups
         When near-duplicates of an open query are grouped with it (`stream_al.groups`); None asks about each. Without a
         ``log`` a label that is propagated stays, whatever people say later.
@@ -163,10 +171,11 @@ class ActiveLearner:
         calibrated: bool | Callable[[Scores], Scores] = False,
         log: ExampleLog | None = None,
         drift: DriftRules | None = None,
+        gold: Gold | None = None,
         groups: GroupRules | None = None,
     ) -> None:
         self.model = model if isinstance(model, Model) else Model(model)
-        self.desk = LabelDesk(rules, keep_changes=False, on_close=self._closed)
+        self.desk = LabelDesk(rules, keep_changes=False, on_close=self._closed, gold=gold)
         self.strategy = strategy or default_strategy()
         Insight(self.model.estimator, self._wants | self._looks)  # which says what cannot be
         if self.desk.weigh is not None:
@@ -190,7 +199,9 @@ class ActiveLearner:
         """Events answered so far."""
         self.labels = 0
         """Labels received so far."""
-        self._key, self._draw = key, Draws(key)
+        self.gold_asked: Query | None = None
+        """The gold question that `process` asked along with its last query, to be put to people like that one."""
+        self._key, self._draw, self._draw_gold = key, Draws(key), Draws(key, "gold")
 
     def calibrate_by(self, rescaled: Callable[[Scores], Scores]) -> None:
         """Let another function calibrate the scores, if this learner's are to be calibrated."""
@@ -227,14 +238,16 @@ class ActiveLearner:
             When the model cannot score the event. Nothing has changed then.
         """
         predictions, incidents = self.answer([EventRow.of(event)])
-        query: QueryRow | None = None
+        query, gold = None, None
         settled: list[Settled] = []
         for incident in incidents:
             if incident.error is not None:
                 raise incident.error
             query, settled = incident.query or query, settled + incident.settled
+            gold = incident.gold or gold
         row = predictions[0]
         prediction = Prediction.model_validate({name: getattr(row, name) for name in row.__struct_fields__})
+        self.gold_asked = None if gold is None else gold.public()
         return Processed(prediction, None if query is None else query.public(), settled)
 
     def answer(
@@ -400,14 +413,26 @@ class ActiveLearner:
         near: str | None = None,
     ) -> Incident:
         """Ask if that was the decision, and return what happened."""
-        query, line = None, b""
+        query, line, gold = None, b"", None
         if asked is not None:
             query = self._query(row, scores, asked, self.events)
             settled = settled + self.desk.ask(query)
             line = query.to_json()
             if self.groups is not None:
                 self.groups.asked(query.event_id, query.event_number, near)
-        return Incident(place, self.events + 1, query, line, blocked, settled)
+            gold = self._mix_in(query)
+        return Incident(place, self.events + 1, query, line, blocked, settled, gold=gold)
+
+    def _mix_in(self, query: QueryRow) -> QueryRow | None:
+        """Ask a gold question after a query, where one is due."""
+        due = self.desk.gold.is_due(query, self._draw_gold)
+        question = self.desk.next_gold() if due else None
+        if question is None:
+            return None
+        (scores,) = self.model.score_all([question.features])
+        gold = disguised(question, scores, query)
+        self.desk.ask(gold)  # there is room
+        return gold
 
     def _ask_planned(self, place: int, member: MemberState, now: datetime | None) -> Incident | None:
         """Ask about an event of the cold-start window; None when the desk is full."""
@@ -453,7 +478,7 @@ class ActiveLearner:
 
         Raises nothing for a label that cannot be used: the outcome names the reason (`labels.OUTCOMES`).
         """
-        number = self.labels
+        number, before = self.labels, self.model.version
         self.labels += 1
         if label.label is not None:
             try:
@@ -492,7 +517,18 @@ class ActiveLearner:
         if self.accuracy is not None and enough is not None:
             self.state = enough.review(self.state, self.accuracy, self.events)
         mine = next(s for s in settled_all if s.number == number)
-        return Taught(mine.outcome, mine.detail, example, settled_all, amendment, followers)
+        withdrawn = self._score_again(before)
+        return Taught(mine.outcome, mine.detail, example, settled_all, amendment, followers, withdrawn)
+
+    def _score_again(self, before: int) -> tuple[str, ...]:
+        """Score open queries again, where the rules say so; return the events whose queries were withdrawn."""
+
+        def utility(row: QueryRow, scores: Scores) -> float:
+            if self.calibrated or self._looks:
+                scores = self._told(EventRow(row.features, row.event_id, row.asked_at, row.key), scores)
+            return self.strategy.decide(scores, self.state, 0.0)[0].utility
+
+        return rescore(self.desk, self.model, before, utility, self._wants)
 
     def amend(self, amendment: Amendment, position: str = "") -> Taught:
         """Correct or erase what was learned of an event, by decision, whatever its annotators answered.
@@ -500,7 +536,7 @@ class ActiveLearner:
         Raises nothing for an amendment that cannot be made: the outcome is then ``"unknown-event"``,
         ``"already-erased"`` or ``"same-label"``, or why its label cannot be learned.
         """
-        number = self.labels
+        number, before = self.labels, self.model.version
         self.labels += 1
         made: Amendment | None = None
         followers: list[LogRecord] = []
@@ -518,7 +554,8 @@ class ActiveLearner:
             if self.groups is not None:
                 followers = follow(self.groups, made.event_id, made, self.model, self.log)
         settled = [Settled(number, outcome, detail, amendment, position)]
-        return Taught(outcome, detail, None, settled, made, tuple(followers))
+        withdrawn = self._score_again(before)
+        return Taught(outcome, detail, None, settled, made, tuple(followers), withdrawn)
 
     def _amendable(self, amendment: Amendment) -> tuple[Amendment, str]:
         """Return the amendment with the number of its example, and what it does."""
@@ -558,10 +595,11 @@ class ActiveLearner:
         accuracy: str | None,
         drift: str | None = None,
         members: Iterable[MemberState] = (),
+        desk: str | None = None,
     ) -> None:
         """Take over everything but the model, as a store kept it."""
         self.state, self.events, self.labels = state, events, labels
-        self.desk.load(queries, clock)
+        self.desk.load(queries, clock, desk)
         self._regroup(members)
         self.accuracy = self._watching(accuracy)
         self.drift = self._detecting(drift)
@@ -590,6 +628,7 @@ class ActiveLearner:
             "events": self.events,
             "labels": self.labels,
             "clock": self.desk.clock,
+            "desk": self.desk.memory,
             "queries": list(self.desk.dump()),
             "accuracy": None if self.accuracy is None else self.accuracy.dump(),
             "drift": None if self.drift is None else self.drift.dump(),
@@ -610,11 +649,13 @@ class ActiveLearner:
             raise SnapshotError(
                 "this is no snapshot of a learner; give what ActiveLearner.snapshot() returned"
             )
-        desk = LabelDesk(self.desk.rules, keep_changes=self.desk.keep_changes, on_close=self._closed)
+        desk = LabelDesk(
+            self.desk.rules, keep_changes=self.desk.keep_changes, on_close=self._closed, gold=self.desk.gold
+        )
         try:
             head = json.loads(parts[1])
             state, events, labels = tuple(head["state"]), int(head["events"]), int(head["labels"])
-            desk.load([QueryState(*row) for row in head["queries"]], head["clock"])
+            desk.load([QueryState(*row) for row in head["queries"]], head["clock"], head.get("desk"))
             accuracy = self._watching(head["accuracy"])
             drift = self._detecting(head.get("drift"))
             members = [MemberState(*row) for row in head.get("members", [])]

@@ -137,6 +137,8 @@ class Progress:
     """`Accuracy.dump`; None where it is not watched."""
     drift: str | None = None
     """`Drift.dump`; None where nothing is watched."""
+    desk: str | None = None
+    """`LabelDesk.memory`."""
     event_position: Position = None
     label_position: Position = None
     lengths: dict[str, int] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from river.naive_bayes import GaussianNB
 
 from connectors.memory import MemoryEvents, MemorySink
 from connectors.sqlite import SqliteLabels, SqliteStore
-from stream_al import ActiveLearner, DeskRules
+from stream_al import ActiveLearner, DeskRules, QueryStrategy
 from stream_al.codec import EventRow
 from stream_al.groups import GroupRules
 from stream_al.records import Label
@@ -41,11 +41,14 @@ class Pipeline:
         quorum: int = 1,
         labels: type[SqliteLabels] = SqliteLabels,
         groups: GroupRules | None = None,
+        strategy: QueryStrategy | None = None,
+        **rules: Any,
     ) -> None:
         self.path = path
-        self.store = SqliteStore(path, {"model": model or {}, "labels": {"quorum": quorum}})
+        self.store = SqliteStore(path, {"model": model or {}, "labels": {"quorum": quorum, **rules}})
         self.events = MemoryEvents(events)
-        learner = ActiveLearner(GaussianNB(), rules=DeskRules(quorum=quorum), groups=groups)
+        rules_of_desk = DeskRules(quorum=quorum, **rules)
+        learner = ActiveLearner(GaussianNB(), strategy, rules=rules_of_desk, groups=groups)
         self.labels = labels(self.store)
         self.worker = Worker(learner, self.events, self.labels, MemorySink(), self.store)
         self.worker.recover()
@@ -54,6 +57,11 @@ class Pipeline:
     def work(self) -> Any:
         self.worker.run()
         return self.worker.progress
+
+    def send(self, event_id: str, label: str, annotator: str = "elsewhere") -> None:
+        """Put an answer of somebody who is not at the page into the inbox."""
+        record = json.dumps({"event_id": event_id, "label": label, "annotator": annotator}).encode()
+        self.store.connection.execute("INSERT INTO inbox (record) VALUES (?)", (record,))
 
     def records(self) -> list[dict[str, Any]]:
         """Return the labels that were sent, as JSON."""

@@ -80,6 +80,7 @@ rule_sets = st.sampled_from(
         DeskRules(quorum=2, max_open=4, when_full="withdraw-least"),
         DeskRules(expire_after_events=6, remember=3),
         DeskRules(max_open=2),
+        DeskRules(withdraw_below=0.8, rescore_every=2, rescore_most=3),
     ]
 )
 

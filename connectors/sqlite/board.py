@@ -71,6 +71,7 @@ class SqliteBoard:
                 sharing.prepare(self._connection)
                 self._connection.executescript(f"BEGIN IMMEDIATE;{ANSWERS}{PEOPLE}COMMIT;")
                 self._quorum = sharing.quorum(self._connection)
+                self._moot = sharing.withdraw_below(self._connection)
                 self._known_classes = KnownClasses(self._connection)
         except BaseException:
             self._connection.close()
@@ -135,13 +136,15 @@ class SqliteBoard:
         mine: list[str] = []
         for event_id in dict.fromkeys((*request.have, *reopened)):
             found = execute(
-                f"SELECT q.status, {sharing.NOT_MINE}, {sharing.WANTED} FROM queries AS q WHERE q.event_id = :id",
+                f"SELECT q.status, q.utility, {sharing.NOT_MINE}, {sharing.WANTED} FROM queries AS q WHERE q.event_id = :id",
                 {**me, "id": event_id},
             ).fetchone()
-            status, unanswered, wanted = found or ("gone", True, True)
+            status, utility, unanswered, wanted = found or ("gone", 1.0, True, True)
             if not unanswered:  # a vote that was taken back has left an abstention
                 unanswered = self._answers.taken_back(who, event_id)
-            if status != "open":
+            if status == "withdrawn" and utility < self._moot:
+                reply.gone[event_id] = "the model has become sure meanwhile"
+            elif status != "open":
                 reply.gone[event_id] = f"{STATUS_WORDS.get(status, 'gone')} meanwhile"
             elif not unanswered:
                 reply.gone[event_id] = "answered by you elsewhere"

@@ -130,6 +130,7 @@ STATUS_WORDS: Final = {
     "expired": "expired",
     "withdrawn": "withdrawn",
     "erased": "erased",
+    "checked": "checked",
 }
 
 

@@ -13,6 +13,7 @@ from stream_al.codec import decode_json
 from stream_al.labels import OUTCOMES
 from stream_al.monitor import Alarm
 from stream_al.ports import Progress
+from stream_al.reliability import Standing, standings_of, told_of
 from stream_al.strategies import NOT_ASKABLE
 
 
@@ -41,6 +42,7 @@ def summary(progress: Progress, open_queries: int, target: float | None = None) 
         "prequential_accuracy": progress.counts.get("correct", 0) / measured if measured else None,
         "accuracy": accuracy_summary(progress, target),
         "drift": _drift(progress),
+        "annotators": [one._asdict() for one in standings_of(progress.desk)],
     }
 
 
@@ -94,6 +96,10 @@ def show(found: dict[str, Any], console: Console) -> None:
         console.print(f"drift alarms since the start: {found['drift']['alarms']:,}{by}", highlight=False)
         for alarm in found["drift"]["recent"][-3:]:
             console.print(f"  {alarm['text']}", style="dim", highlight=False)
+    for person in found["annotators"]:
+        if person["distrusted"]:
+            text = f"annotator: {told_of(Standing(**person))}"
+            console.print(text, style="yellow", highlight=False, markup=False)
     if found.get("webhooks") is not None:
         _show_webhooks(found["webhooks"], console)
     for outcome, count in found["labels_by_outcome"].items():

@@ -79,7 +79,9 @@ class StrategyConfig(Section):
         "random",
     ] = "budgeted"
     budget: float = Field(0.1, ge=0.0, le=1.0)
-    utility: Literal["least-confidence", "margin", "entropy", "expected-change", "committee"] = "margin"
+    utility: Literal["least-confidence", "margin", "entropy", "expected-change", "committee", "fragility"] = (
+        "margin"
+    )
     threshold: float | None = Field(None, ge=0.0, le=1.0)
     confidence: float | None = Field(None, ge=0.0, le=1.0)
     margin: float | None = Field(None, ge=0.0, le=1.0)

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from stream_al.codec import EventRow, encode_json, encode_predictions
+from stream_al.codec import EventRow, QueryRow, encode_json, encode_predictions
 from stream_al.errors import RecordError, SnapshotError
 from stream_al.labels import USED, Settled
 from stream_al.learner import ActiveLearner, Incident
@@ -129,6 +129,7 @@ class Worker:
             clock=progress.clock,
             accuracy=progress.accuracy,
             drift=progress.drift,
+            desk=progress.desk,
             members=recovered.members,
         )
         self._events.seek(progress.event_position)
@@ -269,10 +270,19 @@ class Worker:
             counts[f"asked:{incident.query.reason}"] += 1
             about = row if incident.event is None else _decode(incident.event)
             self._labels.asked(incident.query, about, incident.events)
+            if incident.gold is not None:
+                self._mix_in(batch, counts, incident.gold, incident.events)
         elif incident.blocked:
             counts[f"blocked:{incident.blocked}"] += 1
             if incident.blocked in QUARANTINED:
                 self.quarantined[incident.blocked] = row
+
+    def _mix_in(self, batch: Batch, counts: Counter[str], gold: QueryRow, events: int) -> None:
+        """Write down that a gold question was asked, and let the source of labels hear of it."""
+        batch.queries.append(gold.to_json())
+        counts["gold"] += 1
+        truth = self.learner.desk.gold.truths[gold.event_id]
+        self._labels.asked(gold, LabelledRow(gold.features, gold.event_id, truth=truth), events)
 
     def _bury(self, batch: Batch, counts: Counter[str], letter: DeadLetter, at_event: int) -> None:
         batch.dead_letters.append((at_event, letter))
@@ -340,6 +350,7 @@ class Worker:
             examples=model.version,
             state=learner.state,
             clock=learner.desk.clock,
+            desk=learner.desk.memory,
             accuracy=None if learner.accuracy is None else learner.accuracy.dump(),
             drift=None if learner.drift is None else learner.drift.dump(),
             event_position=self._events.position,

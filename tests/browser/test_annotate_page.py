@@ -9,7 +9,7 @@ from labelled_stores import CATS, GROUPED, GROUPS
 from recordings import People, run_pipeline
 from streams import estimator, rows
 
-from stream_al import ActiveLearner, Budgeted, ColdStart, DriftRules
+from stream_al import ActiveLearner, Budgeted, ColdStart, DriftRules, Margin
 from stream_al.codec import EventRow
 from stream_al.ports import LabelledRow
 
@@ -223,6 +223,18 @@ def test_without_cards_it_says_why_and_goes_on_by_itself(pipeline, serve, visit)
     p.events.items += [EventRow(id="new", features={"x": 5.0})]
     p.work()
     shows(page, "new")
+
+
+def test_a_card_of_which_the_model_has_become_sure_goes_and_says_why(pipeline, serve, visit):
+    p = pipeline(12, CATS, strategy=Margin(1.0), withdraw_below=0.9, rescore_every=1)
+    page = shows(visit(serve(p.path).url), "e01")
+    for event_id, label in [("e05", "cat"), ("e06", "cat"), ("e11", "dog"), ("e12", "dog")]:
+        p.send(event_id, label)
+    p.work()
+    page.evaluate("dispatchEvent(new Event('online'))")  # looks at once
+    page.get_by_text("e01 is put away: the model has become sure meanwhile.").wait_for()
+    assert not page.locator("#title").is_visible() or page.locator("#title").inner_text() != "e01"
+    assert said(p) == [("e05", "cat"), ("e06", "cat"), ("e11", "dog"), ("e12", "dog")]
 
 
 # ── several ──────────────────────────────────────────────────────────────────────────────────────

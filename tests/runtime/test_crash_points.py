@@ -26,7 +26,15 @@ from stream_al.replay.people import Crowd
 from stream_al.runtime import Worker
 
 EVENTS = rows(60, twice=7)
-RULES = DeskRules(expire_after_events=25, max_open=8, when_full="withdraw-least", remember=20)
+RULES = DeskRules(
+    expire_after_events=25,
+    max_open=8,
+    when_full="withdraw-least",
+    remember=20,
+    withdraw_below=0.7,
+    rescore_every=2,
+    rescore_most=3,
+)
 
 
 class Crash(BaseException):
