@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -43,12 +44,14 @@ QUICK: Final = {
     ],
     "rare_classes": ["--seeds", "1"],
     "representatives": ["--seeds", "1"],
+    "grouping": ["--seeds", "1", "--budget", "0.05"],
     "honest_accuracy": ["--streams", "50", "--events", "1000"],
     "drift_reserve": ["--events", "4000", "--seeds", "1"],
     "poison": ["--seeds", "1"],
     "flood": ["--streams", "segments", "--events", "400"],
     "explore_price": ["--seeds", "1"],
     "late_labels": ["--delays", "500", "--seeds", "1", "--tried", "apart"],
+    "weighted_labels": ["--seeds", "1"],
     "kafka_cost": ["--quick"],
 }
 """The benchmarks, and the arguments of a quick run; {} is a folder for what it writes."""
@@ -62,6 +65,12 @@ def missing(name: str) -> str | None:
     if name == "kafka_cost" and not (shutil.which("java") and shutil.which("mvn")):
         return "Java and Maven, for a broker"
     return None
+
+
+def spent() -> float:
+    """Return the CPU seconds of the processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
@@ -84,11 +93,12 @@ def main() -> None:
             print(
                 f"\n[{number}/{len(names)}] python benchmarks/{name}.py {' '.join(QUICK[name])}", flush=True
             )
-            began = time.monotonic()
+            began, before = time.monotonic(), spent()
             ran = subprocess.run(
                 [sys.executable, HERE / f"{name}.py", *arguments], check=False, env=environment
             )
-            print(f"[{number}/{len(names)}] {time.monotonic() - began:.0f} s", flush=True)
+            took = f"{time.monotonic() - began:.0f} s, {spent() - before:.0f} s of CPU"
+            print(f"[{number}/{len(names)}] {took}", flush=True)
             if ran.returncode:
                 failed.append(name)
     for sentence in passed_over:

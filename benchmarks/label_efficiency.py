@@ -55,6 +55,7 @@ _LEAST: Final = 1e-4
 VW_ACTIVE: Final = "VW --active"
 ABLE: Final = {
     "expected change": ("linear",),
+    "fragility": ("linear",),
     "committee": ("arf",),
     "importance": ("linear", "hat", "ht"),
 }
@@ -107,6 +108,7 @@ def ours(budget: float, events: int) -> dict[str, QueryStrategy]:
         "balanced": started(Balanced(budget)),
         "apart": started(Apart(Budgeted(budget))),
         "expected change": started(Budgeted(budget, "expected-change")),
+        "fragility": started(Budgeted(budget, "fragility")),
         "committee": started(Budgeted(budget, "committee")),
         "random": Random(budget),
     }

@@ -58,7 +58,7 @@ class GroupRules:
     within: float | None
     weight: float = 0.5
     most: int = 20
-    groups: int = 500
+    groups: int = 200
     check: float = 0.05
     window: int = 0
     representatives: int = 50

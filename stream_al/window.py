@@ -51,7 +51,7 @@ def planned(window: Sequence[MemberState], count: int, key: str) -> list[MemberS
 
     Examples
     --------
-    >>> values = [0.0, 0.1, 0.2, 9.0, 9.1, 5.0]
+    >>> values = [0.0, 0.1, 0.3, 9.0, 9.1, 9.3]
     >>> window = [collected(EventRow({"x": x}, f"e{n}"), n) for n, x in enumerate(values)]
     >>> [(row.event_id, row.representative, row.status) for row in planned(window, 2, "key")][:3]
     [('e1', 'e1', 'planned'), ('e4', 'e4', 'planned'), ('e0', 'e1', 'waiting')]

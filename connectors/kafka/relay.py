@@ -150,10 +150,11 @@ class TopicRelay:
             self._config, isolation_level="read_uncommitted", group_id=self._config.group
         )
         self._consumer = client.consumer(self._config)
-        self._producer = client.producer(self._config)
+        self._producer = client.producer(self._config, max_block_ms=_PATIENCE_MS)
+        self._producer.partitions_for(self._topics.labels)  # else the first answer would wait for that
         self._consumer.assign(self._share)
         known = self._store.positions()
-        beginnings = self._ends.beginning_offsets(self._share)
+        beginnings = self._ends.beginning_offsets(self._share, timeout_ms=_PATIENCE_MS)
         for partition in self._share:
             # A compacted topic may begin later than where it was read to.
             self._consumer.seek(partition, max(known.get(_part(partition), 0), beginnings[partition]))
@@ -294,7 +295,8 @@ class TopicRelay:
     def _newest_events(self) -> list[EventRow]:
         """Return the newest events of each partition, as far as they come at once."""
         consumer, found = self._ends, []
-        beginnings, ends = consumer.beginning_offsets(self._events), self._ends_of(self._events)
+        beginnings = consumer.beginning_offsets(self._events, timeout_ms=_PATIENCE_MS)
+        ends = self._ends_of(self._events)
         consumer.assign(self._events)
         for partition in self._events:
             share = -(-_SAMPLE // len(self._events))

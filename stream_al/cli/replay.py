@@ -36,9 +36,8 @@ def replay_command(
         list[str] | None,
         typer.Option(
             help="How to ask; may be given several times. margin, least-confidence, entropy, variable, selective, "
-            "importance, balanced, apart, "
-            "expected-change, committee (each within the budget), random, all, none, or a fixed threshold: 'margin<0.2', "
-            "'confidence<0.7', 'entropy>0.5'.",
+            "importance, balanced, apart, expected-change, fragility, committee (each within the budget), random, all, "
+            "none, or a fixed threshold: 'margin<0.2', 'confidence<0.7', 'entropy>0.5'.",
             show_default="margin",
             rich_help_panel=_COMPARED,
         ),

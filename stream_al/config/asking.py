@@ -79,7 +79,9 @@ class StrategyConfig(Section):
         "random",
     ] = "budgeted"
     budget: float = Field(0.1, ge=0.0, le=1.0)
-    utility: Literal["least-confidence", "margin", "entropy", "expected-change", "committee"] = "margin"
+    utility: Literal["least-confidence", "margin", "entropy", "expected-change", "committee", "fragility"] = (
+        "margin"
+    )
     threshold: float | None = Field(None, ge=0.0, le=1.0)
     confidence: float | None = Field(None, ge=0.0, le=1.0)
     margin: float | None = Field(None, ge=0.0, le=1.0)
@@ -233,7 +235,7 @@ class GroupsConfig(Section):
     within: float | None = Field(None, gt=0.0, allow_inf_nan=False)
     weight: float = Field(0.5, gt=0.0, le=1.0)
     most: int = Field(20, ge=1)
-    groups: int = Field(500, ge=1)
+    groups: int = Field(200, ge=1)
     check: float = Field(0.05, ge=0.0, le=1.0)
 
     def rules(self, cold: ColdStartConfig) -> GroupRules | None:

@@ -251,7 +251,7 @@ def _without(whole: Figure, part: Figure, share: float) -> Figure:
 
 
 def _decisions(recording: Recording, strategy: QueryStrategy) -> list[PredictionRow]:
-    """Return what a strategy decides on the recorded predictions, as if its queue were never full."""
+    """Return what a strategy decides on the recorded predictions, as if its queue were never full and nothing grouped."""
     count = recording.partitions
     parts: Mapping[int, list[int]] = {0: [*range(len(recording.events))]}
     if count is not None:
@@ -263,7 +263,7 @@ def _decisions(recording: Recording, strategy: QueryStrategy) -> list[Prediction
         rows = [recording.predictions[place] for place in places]
         learner.model = KnownScores([_scores(row) for row in rows])  # type: ignore[assignment]
         learner.strategy, learner.state = strategy, strategy.start()
-        learner.desk = AskedElsewhere()
+        learner.desk, learner.groups = AskedElsewhere(), None
         if count is None:
             learner.desk = LabelDesk(DeskRules(max_open=len(rows) + 1), keep_changes=False)
         decided, _ = learner.answer([recording.events[place] for place in places])

@@ -119,7 +119,7 @@ def state(store):
 ORDERS = st.permutations([topic for topic, records in HISTORY.items() for _ in records])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=ORDERS, sizes=st.lists(st.integers(1, 8), min_size=1))
 def test_in_whatever_order_topics_are_read_the_file_is_the_same(order, sizes, tmp_path_factory):
     folder = tmp_path_factory.mktemp("relayed")

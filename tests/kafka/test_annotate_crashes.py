@@ -47,8 +47,8 @@ def life(path: Path, dies_at: int) -> None:
         give_up = staticmethod(client.give_up)
 
         @staticmethod
-        def producer(config: KafkaConfig) -> Any:
-            return Fragile(client.producer(config), fuse, "send")
+        def producer(config: KafkaConfig, **settings: Any) -> Any:
+            return Fragile(client.producer(config, **settings), fuse, "send")
 
         @staticmethod
         def consumer(config: KafkaConfig, **settings: Any) -> Any:
