@@ -18,6 +18,7 @@ from connectors.sqlite.figures import SqliteFigures
 from connectors.sqlite.outbox import SqliteOutbox
 from connectors.sqlite.schema import progress_of
 from stream_al import ActiveLearner, Budgeted, ColdStart, DeskRules, Label, Model
+from stream_al.cli.run import Reporter
 from stream_al.cli.summary import show, summary
 from stream_al.config import load_config, stored_config
 from stream_al.errors import ConfigError
@@ -141,6 +142,11 @@ def test_who_is_distrusted_is_named_by_status_dashboard_and_webhook(tmp_path: Pa
     shown = console.export_text()
     assert "annotator: eve disagrees with the others or with known answers: right in about" in shown
     assert "annotator: ann" not in shown
+    log = Console(record=True, width=200)
+    reporter = Reporter(log, Progress(), quiet=True)
+    for _ in range(2):
+        reporter.update(progress, 0)
+    assert log.export_text().count("annotator: eve disagrees") == 1
     SqliteBoard(path).close()  # whose tables the dashboard reads, too
     figures = SqliteFigures(path)
     people = {person["name"]: person for person in figures.read()["people"]}
