@@ -79,6 +79,7 @@ class TopicRelay:
         self._settling: dict[int, tuple[TopicPartition, int]] = {}
         self._stalled: dict[TopicPartition, tuple[int, float]] = {}
         self._looked = self._sampled = float("-inf")
+        self._answered: int | None = None
         self._away = False
         self._stopped = threading.Event()
         self._started = threading.Event()
@@ -139,7 +140,7 @@ class TopicRelay:
                 self._disconnect()
                 self._connect()
                 return
-            except (StreamALError, KafkaError) as still:
+            except Exception as still:  # of whatever kind: without this thread no answer would arrive
                 _log.info("no connection yet: %s", still)
                 pause = min(2 * pause, _LONGEST)
 
@@ -149,10 +150,11 @@ class TopicRelay:
             self._config, isolation_level="read_uncommitted", group_id=self._config.group
         )
         self._consumer = client.consumer(self._config)
-        self._producer = client.producer(self._config)
+        self._producer = client.producer(self._config, max_block_ms=_PATIENCE_MS)
+        self._producer.partitions_for(self._topics.labels)  # else the first answer would wait for that
         self._consumer.assign(self._share)
         known = self._store.positions()
-        beginnings = self._ends.beginning_offsets(self._share)
+        beginnings = self._ends.beginning_offsets(self._share, timeout_ms=_PATIENCE_MS)
         for partition in self._share:
             # A compacted topic may begin later than where it was read to.
             self._consumer.seek(partition, max(known.get(_part(partition), 0), beginnings[partition]))
@@ -253,17 +255,28 @@ class TopicRelay:
     # ── what is worth knowing besides ────────────────────────────────────────────────────────────
 
     def _look_around(self) -> None:
-        now = self._looked = time.monotonic()
+        now = time.monotonic()
         self._look_for_stalls(now)
-        answered = 0
-        for partition in self._events:
-            committed = self._ends.committed(partition, metadata=True, timeout_ms=_PATIENCE_MS)
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                answered += int(json.loads(committed.metadata)["events"]) if committed is not None else 0
-        self._store.take((), {}, answered)
+        answered = self._count_events()
+        if answered != self._answered:
+            self._store.take((), {}, answered)
+            self._answered = answered
         if now - self._sampled >= _SAMPLED:
             self._sampled = now
             self._store.keep_sample(self._newest_events())
+        self._looked = time.monotonic()
+
+    def _count_events(self) -> int | None:
+        """Return how many events the workers have answered, which travels with their offsets; None: not known now."""
+        answered = 0
+        try:
+            for partition in self._events:
+                committed = self._ends.committed(partition, metadata=True, timeout_ms=_PATIENCE_MS)
+                with contextlib.suppress(ValueError, KeyError, TypeError):
+                    answered += int(json.loads(committed.metadata)["events"]) if committed is not None else 0
+        except KafkaError:  # nobody has made a group yet, or it is not for this user to know
+            return None
+        return answered
 
     def _look_for_stalls(self, now: float) -> None:
         """Notice a partition that has records and gives none: a known class of kafka-python's bugs."""
@@ -282,7 +295,8 @@ class TopicRelay:
     def _newest_events(self) -> list[EventRow]:
         """Return the newest events of each partition, as far as they come at once."""
         consumer, found = self._ends, []
-        beginnings, ends = consumer.beginning_offsets(self._events), self._ends_of(self._events)
+        beginnings = consumer.beginning_offsets(self._events, timeout_ms=_PATIENCE_MS)
+        ends = self._ends_of(self._events)
         consumer.assign(self._events)
         for partition in self._events:
             share = -(-_SAMPLE // len(self._events))

@@ -10,10 +10,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from connectors.sqlite.relayed import ORIGIN
-from connectors.sqlite.schema import connect, explained, pipeline_of, progress_of
+from connectors.sqlite import sharing
+from connectors.sqlite.schema import connect, explained, is_relayed, progress_of
 from stream_al.monitor import Accuracy, Alarm
 from stream_al.ports import Progress
+from stream_al.reliability import Standing, standings_of
 
 _LABELS: Final = 5000
 """Of the ledger the newest labels; a dashboard that looks again every other second must not read all."""
@@ -60,25 +61,27 @@ class SqliteFigures:
     def _read(self, connection: sqlite3.Connection, now: float) -> dict[str, Any]:
         execute = connection.execute
         progress = progress_of(connection) or Progress()
-        relayed = ORIGIN in pipeline_of(connection)
+        relayed = is_relayed(connection)
         read = _labels(connection, relayed)
         waited = [
             wait / 1000 if relayed else wait
             for _, outcome, wait, *_ in read
             if wait is not None and outcome != "unknown-event"
         ]
-        (drafts,) = execute("SELECT count(*) FROM drafts").fetchone()
+        (unsent,) = execute("SELECT count(*) FROM drafts").fetchone()
+        if relayed:
+            unsent += sharing.undelivered(connection)
         holding = execute("SELECT DISTINCT annotator FROM leases WHERE until > ? ORDER BY 1", (now,))
         return {
             "events": progress.events,
             "learned": progress.examples,
             "statuses": dict(execute("SELECT status, count(*) FROM queries GROUP BY status").fetchall()),
-            "drafts": drafts,
+            "drafts": unsent,
             "at_work": [who for (who,) in holding],
             "hours": _hours(connection, now),
             "waiting": _median(waited),
             "waiting_in": _WAITING[relayed],
-            "people": _people(read),
+            "people": _people(read, {one.name: one for one in standings_of(progress.desk)}),
             "accuracy": {"whole": {"why_not": _NOT_HERE}} if relayed else self._accuracy(progress),
             "alarms": _alarms(progress),
         }
@@ -147,8 +150,8 @@ def _hours(connection: sqlite3.Connection, now: float) -> list[int]:
     return counts
 
 
-def _people(read: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
-    """Return, for each annotator, how much they answered, how fast, and how often others and the model agreed."""
+def _people(read: list[tuple[Any, ...]], standings: dict[str, Standing]) -> list[dict[str, Any]]:
+    """Return, for each annotator, how much they answered, how fast, how often others and the model agreed, how trusted."""
     by_event: dict[str, dict[str, Any]] = {}
     for event, outcome, _, who, label, *_ in read:
         if label is not None and outcome not in ("replaced", "duplicate"):
@@ -182,6 +185,8 @@ def _people(read: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
             "pairs": mine["pairs"],
             "with_model": _share(mine["model"], mine["asked"]),
             "seconds": _median(mine["seconds"]),
+            "reliability": standings[who].reliability if who in standings else None,
+            "distrusted": who in standings and standings[who].distrusted,
         }
         for who, mine in sorted(people.items())
     ]

@@ -19,16 +19,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from connectors.sqlite import sharing
-from connectors.sqlite.schema import checksum, connect, explained, pipeline_of, progress_of
+from connectors.sqlite.schema import ORIGIN, checksum, connect, explained, pipeline_of, progress_of
 from connectors.sqlite.store import locked
 from stream_al.annotate.relay import Asked, Closed, Logged, Outgoing, Said, Seen
 from stream_al.codec import EventRow, encode_lines
 from stream_al.errors import RecordError, StoreError
 from stream_al.ports import Progress
 from stream_al.records import parse_answer
-
-ORIGIN: Final = "topics"
-"""Beside the pipeline it is kept of which log a file is; a worker, whose pipeline has no such part, refuses the file."""
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS positions (part TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;

@@ -26,6 +26,7 @@ def test_nothing_is_loaded_from_elsewhere():
 def test_the_server_imports_no_river():
     code = (
         "import sys, connectors.sqlite.board, connectors.sqlite.figures, stream_al.cli.app, stream_al.config; "
+        "import connectors.sqlite.relayed, connectors.kafka.lookup, connectors.kafka.relay; "
         "import stream_al.annotate.dashboard, stream_al.annotate.doors; "
         "assert not {'river', 'numpy', 'pandas', 'scipy'} & set(sys.modules), 'too much'"
     )

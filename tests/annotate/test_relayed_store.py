@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 
 from connectors.sqlite import Annotations, SqliteStore
 from connectors.sqlite.board import SqliteBoard
+from connectors.sqlite.bridged import Bridged
 from connectors.sqlite.figures import SqliteFigures
 from connectors.sqlite.relayed import RelayedStore
 from stream_al.annotate.board import Answer, Request, Undo
 from stream_al.annotate.relay import Asked, Buried, Closed, Logged, Said
 from stream_al.codec import EventRow, QueryRow
 from stream_al.errors import StoreBusyError, StoreError
+from stream_al.records import Label
 
 CATS = {"model": {"classes": ["cat", "dog"], "label_type": "str"}, "labels": {"quorum": 1}}
 
@@ -117,7 +119,7 @@ def state(store):
 ORDERS = st.permutations([topic for topic, records in HISTORY.items() for _ in records])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=ORDERS, sizes=st.lists(st.integers(1, 8), min_size=1))
 def test_in_whatever_order_topics_are_read_the_file_is_the_same(order, sizes, tmp_path_factory):
     folder = tmp_path_factory.mktemp("relayed")
@@ -284,12 +286,15 @@ def test_only_who_waits_for_the_log_is_told_that_answers_are_unsent(opened):
     (first,) = store.outgoing()
     store.take([Said("labels:0:1", first.record, "a", 0, first.id)], {})
     assert unsent("ann") == (1, True)
+    figures = SqliteFigures(store.path)
+    assert figures.read()["drafts"] == 1
+    figures.close()
     store.note_away(False)
     assert unsent("ann") == (1, False)
     board.close()
 
 
-def test_the_terminal_answers_the_same_cards(opened):
+def test_the_terminal_and_a_bridge_answer_the_same_cards(opened):
     store = opened()
     store.take([asked("a"), asked("b", utility=2.0)], {})
     terminal = Annotations(store.path, "ann")
@@ -298,6 +303,11 @@ def test_the_terminal_answers_the_same_cards(opened):
     terminal.close()
     store.hand_over()
     assert [(each.event_id, each.record) for each in store.outgoing()] == [("b", label("b", "ann"))]
+    with Bridged(store.path, "elsewhere") as bridged:
+        assert [q.event_id for q in bridged.open_queries()] == ["b", "a"]
+        bridged.send([Label(event_id="a", label="dog", annotator="bob")])
+    store.hand_over()
+    assert [each.event_id for each in store.outgoing()] == ["b", "a"]
 
 
 def test_what_is_usual_is_known_from_a_sample(opened):
