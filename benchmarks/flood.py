@@ -46,13 +46,13 @@ from stream_al.runtime import Worker
 
 SOURCES, BOT, START = 12, "bot", datetime(2026, 3, 1, tzinfo=UTC)
 ATTACKS = ("fgsm", "random", "copies")
-GUARDS: dict[str, Any] = {
-    "none": lambda then: then,
-    "quota 0.2": lambda then: Limited(then, quotas=(Quota("key", 0.2),)),
-    "source": lambda then: Guard(then, source="key"),
-    "duplicates": lambda then: Guard(then, duplicates=1000),
-    "outlier": lambda then: Guard(then, outlier=3.0),
-    "all three": lambda then: Guard(then, source="key", duplicates=1000, outlier=3.0),
+GUARDS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "quota 0.2": {"quotas": (Quota("key", 0.2),)},
+    "source": {"source": "key"},
+    "duplicates": {"duplicates": 1000},
+    "outlier": {"outlier": 3.0},
+    "all three": {"source": "key", "duplicates": 1000, "outlier": 3.0},
 }
 PHISHING = Stream("phishing", "extra", lambda seed: [(x, str(y)) for x, y in datasets.Phishing()], False, 2)
 Rows = Sequence[tuple[dict[str, Any], ClassLabel]]
@@ -180,17 +180,25 @@ def told(store: SqliteStore) -> Iterator[tuple[str, ClassLabel | None, bool]]:
     yield from store.connection.execute("SELECT event_id, label, queried FROM predictions")
 
 
+def guarded(guard: str, hourly: float | None) -> QueryStrategy:
+    """Return the strategy, within its limits and behind a guard, as a configuration would make it."""
+    strategy: QueryStrategy = ColdStart(Budgeted(0.1))
+    settings = dict(GUARDS[guard])
+    quotas = settings.pop("quotas", ())
+    if hourly is not None or quotas:
+        strategy = Limited(strategy, labels_per_hour=hourly, quotas=quotas)
+    return Guard(strategy, **settings) if settings else strategy
+
+
 def cells(
     stream: Stream, rows: Rows, options: argparse.Namespace, hourly: float | None
 ) -> Iterator[list[str]]:
     """Yield the rows of the table for a stream: each attack on each guard."""
 
     def outcome(guard: str, attack: str | None) -> Outcome:
-        then: QueryStrategy = ColdStart(Budgeted(0.1))
-        then = Limited(then, labels_per_hour=hourly) if hourly else then
         with TemporaryDirectory() as folder:
             found, store = run(
-                Path(folder) / "flood.db", rows, linear(stream), GUARDS[guard](then), attack, options.rate
+                Path(folder) / "flood.db", rows, linear(stream), guarded(guard, hourly), attack, options.rate
             )
             store.close()
         return found
@@ -212,7 +220,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, help="folder of electricity.csv.gz, weather.csv.gz, …")
-    parser.add_argument("--streams", nargs="+", default=["phishing", "segments"])
+    parser.add_argument("--streams", nargs="+", default=["phishing"])
     parser.add_argument("--events", type=int, default=3000, help="honest events")
     parser.add_argument("--rate", type=int, default=10, help="crafted events for each honest one")
     options = parser.parse_args()

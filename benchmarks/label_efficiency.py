@@ -20,6 +20,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from math import log
 from pathlib import Path
 from typing import Final
 
@@ -49,9 +50,12 @@ from stream_al.replay.contenders import default_cold_start, most_while_late
 Decide = Callable[[Scores, Mapping[str, float], float], float]
 """From the answer, the features and a draw to the weight that the label is learned with; 0 does not ask."""
 BUDGETS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
+_LEAST: Final = 1e-4
+"""The least probability that the logarithmic loss is taken of."""
 VW_ACTIVE: Final = "VW --active"
 ABLE: Final = {
     "expected change": ("linear",),
+    "fragility": ("linear",),
     "committee": ("arf",),
     "importance": ("linear", "hat", "ht"),
 }
@@ -104,6 +108,7 @@ def ours(budget: float, events: int) -> dict[str, QueryStrategy]:
         "balanced": started(Balanced(budget)),
         "apart": started(Apart(Budgeted(budget))),
         "expected change": started(Budgeted(budget, "expected-change")),
+        "fragility": started(Budgeted(budget, "fragility")),
         "committee": started(Budgeted(budget, "committee")),
         "random": Random(budget),
     }
@@ -132,7 +137,11 @@ def decider(job: Job, stream: Stream, rows: list[Row]) -> Decide:
 
 
 def measure(job: Job, stream: Stream, rows: list[Row]) -> dict[str, float]:
-    """Run one job; return its accuracy and mean recall in percent, and the share of events asked."""
+    """Run one job; return what came of it.
+
+    The accuracy and the mean recall in percent, how many points the mean confidence is above the accuracy, the mean
+    logarithmic loss (of probabilities of 0.0001 and more), and the share of events asked.
+    """
     if job.learner == VW:
         from efficiency_vw import lines, once, within
 
@@ -146,7 +155,7 @@ def measure(job: Job, stream: Stream, rows: list[Row]) -> dict[str, float]:
     wants = chosen.wants() if chosen else frozenset[str]()
     waiting: deque[tuple[int, Row, float]] = deque()
     seen, right = Counter[str](), Counter[str]()
-    asked = 0
+    asked, sure, loss = 0, 0.0, 0.0
     for number, row in enumerate(rows):
         while waiting and waiting[0][0] < number:
             _, (features, label), weight = waiting.popleft()
@@ -156,13 +165,22 @@ def measure(job: Job, stream: Stream, rows: list[Row]) -> dict[str, float]:
             raise scores
         seen[row[1]] += 1
         right[row[1]] += scores.label == row[1]
+        sure += scores.confidence
+        loss -= log(max(_LEAST, scores.probabilities.get(row[1], 0.0)))
         if weight := decide(scores, row[0], draws[number]):
             asked += 1
             if not job.unanswered or silent(str(number)) >= job.unanswered:
                 waiting.append((number + job.delay, row, weight))
     recall = 100.0 * sum(right[label] / seen[label] for label in seen) / len(seen)
-    accuracy, share = 100.0 * right.total() / len(rows), asked / len(rows)
-    return {"accuracy": accuracy, "recall": recall, "asked": share, "events": len(rows)}
+    accuracy = 100.0 * right.total() / len(rows)
+    return {
+        "accuracy": accuracy,
+        "recall": recall,
+        "overconfident": 100.0 * sure / len(rows) - accuracy,
+        "loss": loss / len(rows),
+        "asked": asked / len(rows),
+        "events": len(rows),
+    }
 
 
 def plan(options: argparse.Namespace, found: Mapping[str, Stream]) -> Iterator[Job]:

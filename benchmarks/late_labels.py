@@ -1,6 +1,6 @@
 """What might help where labels are late, tried on the tuning half of the streams: none of it is in the default.
 
-    python benchmarks/late_labels.py --data DIR [--delays 100,500,2000] [--seeds 2] [--learner linear]
+    python benchmarks/late_labels.py --data DIR [--delays 100,500,2000] [--seeds 2] [--learner linear] [--half confirm]
 
 Points of accuracy over the default (`label_efficiency.py`, which says how they are measured), in the mean and on each
 stream. What is tried:
@@ -160,12 +160,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--learner", choices=[*LEARNERS], default="linear")
     parser.add_argument("--budget", type=float, default=0.1)
+    parser.add_argument("--half", choices=["tune", "confirm"], default="tune", help="of the streams")
     parser.add_argument("--tried", type=words, default=[*TRIED], help="all, unless told")
     options = parser.parse_args()
     found = [
         stream
         for stream in streams(options.data).values()
-        if stream.half == "tune" and stream.name in LEARNERS[options.learner].streams
+        if stream.half == options.half and stream.name in LEARNERS[options.learner].streams
     ]
     found.sort(key=lambda stream: stream.name)
     names = [DEFAULT, *(name for name in options.tried if name != DEFAULT)]
@@ -188,10 +189,9 @@ def main() -> None:
             ]
             cells.append(f"{fmean(gains):+.2f} ({', '.join(f'{gain:+.1f}' for gain in gains)})")
         rows.append([name, *cells])
-    title = (
-        f"Points over the default, budget {options.budget:.0%}, {options.seeds} seeds: "
-        f"mean ({', '.join(stream.name for stream in found)})"
-    )
+    over = f"{options.seeds} {'seed' if options.seeds == 1 else 'seeds'}"
+    names_of = ", ".join(stream.name for stream in found)
+    title = f"Points over the default, budget {options.budget:.0%}, {over}: mean ({names_of})"
     print(markdown(title, ["tried", *(f"{delay:,} events late" for delay in options.delays)], rows))
 
 

@@ -3,11 +3,11 @@
     python benchmarks/long_run.py [--most 1000000] [--rounds 15] [--model softmax]
 
 *log*: stores with one example less than 10², 10³, … of River's Shuttle (9 features), whose queries are answered and
-remembered. *restart* is how long a new worker takes to stand where the last one stood; *behind* is by how many examples
+remembered. *restart* is the CPU time a new worker takes to stand where the last one stood; *behind* is by how many examples
 the last snapshot is behind then. Folding these is timed beside River's `learn_one` on the same examples in the same
 state, by turns: the share of River's speed.
 
-*events*: workers that have answered 10⁴, 10⁵, … events, asked about 4 %, and learned the answers, with a store.
+*events*: workers that have answered 10⁴, 10⁵, … events, asked about 4 % at random, and learned the answers, with a store.
 
 Then each of these workers goes on, by turns, 2,000 events each: the CPU time of a turn beside that of the youngest of its
 kind, in the same round; the median of the rounds (the quartiles), without rounds during which a fixed loop took a tenth
@@ -37,7 +37,7 @@ from turns import ratio, take_turns, undisturbed
 from connectors.datasets import RiverEvents
 from connectors.memory import MemoryLabels, MemorySink
 from connectors.sqlite import SqliteStore
-from stream_al import ActiveLearner, Budgeted, Model
+from stream_al import ActiveLearner, Model, Random
 from stream_al.codec import EventRow, QueryRow, encode_json
 from stream_al.labels import QueryState
 from stream_al.ports import Batch, LabelledRow, Progress
@@ -59,7 +59,7 @@ class Aged:
         self.events, self.labels = Again(rows), MemoryLabels()
         self.labels.asked = self._asked  # type: ignore[method-assign]
         self.store = SqliteStore(path)
-        learner = ActiveLearner(Model(make()), Budgeted(0.04))
+        learner = ActiveLearner(Model(make()), Random(0.04))
         self.worker = Worker(learner, self.events, self.labels, MemorySink(), self.store, batch_size=SEGMENT)
         self.worker.recover()
 
@@ -68,7 +68,7 @@ class Aged:
 
     def turn(self, number: int) -> None:
         self.worker.step()
-        self.labels.items.clear()  # of what the worker has taken, so that only the pipeline grows
+        del self.labels.items[: self.labels.position]  # what was taken, so that only the pipeline grows
         self.labels.seek(0)
 
 
@@ -90,7 +90,7 @@ def write_log(make: Callable[[], Any], rows: list[LabelledRow], examples: int, p
             saved = model.checkpointed
             batch.snapshot = (saved, model.checkpoint)
         done = start + len(batch.examples)
-        batch.progress = Progress(start // BATCH + 1, done, done, done, Budgeted(0.04).start())
+        batch.progress = Progress(start // BATCH + 1, done, done, done, Random(0.04).start())
         batch.progress.event_position = done
         store.commit(batch)
     store.close()
@@ -147,9 +147,9 @@ def main() -> None:
             path = Path(folder) / f"log-{examples}.db"
             write_log(make, rows, examples - 1, path)
             behind, folded = fold(make, path)
-            began = time.perf_counter()
+            began = time.process_time()
             ways[f"log {examples}"] = Aged(make, rows, path).turn
-            restart = time.perf_counter() - began
+            restart = time.process_time() - began
             cells.append([f"{examples:,}", f"{restart:.2f} s", f"{behind:,}", ratio(folded, "bare", "ours")])
         for events in lengths:
             print(f"answering {events:,} events ...", file=sys.stderr)

@@ -10,8 +10,8 @@ CPU time of a turn beside that of the same pipeline with a hundred open queries 
 rounds (the quartiles); rounds during which a fixed loop took a tenth longer than it usually does are left out.
 
 The first memory is what the process grew by while the embedded learner asked; *collection* is then a full round of
-Python's garbage collector; *restart* is how long a new worker takes to stand where the last one stood, and what the
-process grows by.
+Python's garbage collector; *restart* is the CPU time a new worker takes to stand where the last one stood, and what
+the process grows by.
 """
 
 from __future__ import annotations
@@ -183,9 +183,9 @@ def main() -> None:
             began = time.perf_counter()
             gc.collect()
             collection = time.perf_counter() - began
-            before, began = memory(), time.perf_counter()
+            before, began = memory(), time.process_time()
             running = Running(model, rows, queries, path)
-            restart, grown = time.perf_counter() - began, memory() - before
+            restart, grown = time.process_time() - began, memory() - before
             cells[queries] = [
                 f"{taken:.0f} MB",
                 f"{taken * 1e6 / queries:.0f}",

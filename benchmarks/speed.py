@@ -74,6 +74,13 @@ def rows_of(source: EventSource, limit: int) -> list[LabelledRow]:
     return found[:limit]
 
 
+def opened(path: Path, label: str) -> EventSource:
+    """Open a CSV file of labelled events; the labels of two classes are taken for 0 and 1."""
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+        kind = "int" if len({line.rsplit(",", 1)[-1] for line in file}) == 3 else "str"
+    return CsvEvents(event_lines(str(path)), Columns(label=label, label_type=kind))
+
+
 def taught(make: Callable[[], Any], rows: list[LabelledRow]) -> Model:
     """Return a model that has learned the whole stream: a tree as deep as it gets."""
     model = Model(make(), checkpoint_every=100_000)
@@ -181,13 +188,7 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=3, help="how often to go through them")
     options = parser.parse_args()
     if options.data:
-        name = options.data.name
-        opened = gzip.open if options.data.suffix == ".gz" else open
-        with opened(options.data, "rt") as file:
-            kind = "int" if len({line.rsplit(",", 1)[-1] for line in file}) == 3 else "str"
-        source: EventSource = CsvEvents(
-            event_lines(str(options.data)), Columns(label=options.label_column, label_type=kind)
-        )
+        name, source = options.data.name, opened(options.data, options.label_column)
     else:
         name, source = "river:Shuttle", RiverEvents("river:Shuttle")
     rows = rows_of(source, options.events)

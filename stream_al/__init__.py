@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         StoreError,
         StreamALError,
     )
+    from stream_al.groups import GroupRules
     from stream_al.labels import LabelDesk
     from stream_al.learner import ActiveLearner, Processed, Taught
     from stream_al.model import Model
@@ -54,6 +55,7 @@ else:
         "desk_rules": "DeskRules",
         "errors": "BrokerError ConfigError ModelError RecordError ServiceError SnapshotError "
         "SourceError StoreBusyError StoreError StreamALError",
+        "groups": "GroupRules",
         "labels": "LabelDesk",
         "learner": "ActiveLearner Processed Taught",
         "model": "Model",
@@ -97,6 +99,7 @@ __all__ = [
     "Entropy",
     "Event",
     "Example",
+    "GroupRules",
     "Guard",
     "Importance",
     "Label",

@@ -17,6 +17,7 @@ from stream_al.errors import ConfigError, ModelError
 from stream_al.learner import ActiveLearner
 from stream_al.model import Model
 from stream_al.monitor import LogMonitors
+from stream_al.window import require_clustering
 
 
 def build_learner(config: Config, name: str = "the configuration") -> ActiveLearner:
@@ -37,6 +38,9 @@ def build_learner(config: Config, name: str = "the configuration") -> ActiveLear
         )
     except ModelError as error:
         raise ConfigError(f"{name}: [model] {error}") from None
+    groups = config.group_rules()
+    if groups is not None and groups.window:
+        require_clustering()
     return ActiveLearner(
         model,
         config.query_strategy(),
@@ -45,6 +49,8 @@ def build_learner(config: Config, name: str = "the configuration") -> ActiveLear
         window=config.accuracy.window,
         calibrated=config.strategy.calibrated,
         drift=config.drift.rules(),
+        gold=config.gold.gold(),
+        groups=groups,
     )
 
 

@@ -119,7 +119,9 @@ def _refuse_unusable(part: object) -> None:
         )
 
 
-def require_weights(estimator: object) -> None:
+def require_weights(
+    estimator: object, why: str = "this strategy gives its labels; use another strategy"
+) -> None:
     """Refuse what does not learn with weights. A pipeline leaves them out in silence where its last step knows none.
 
     Raises
@@ -137,8 +139,8 @@ def require_weights(estimator: object) -> None:
             break
     if "w" not in inspect.signature(last.learn_one).parameters:
         raise ModelError(
-            f"{type(last).__name__} does not learn with weights, which this strategy gives its labels; use another "
-            "strategy, or a model that does: LogisticRegression, a Hoeffding tree, or bagging or one-vs-rest of these"
+            f"{type(last).__name__} does not learn with weights, which {why}, or use a model "
+            "that does: LogisticRegression, a Hoeffding tree, or bagging or one-vs-rest of these"
         )
 
 

@@ -16,8 +16,9 @@ import msgspec
 from river import base, linear_model, multiclass, preprocessing
 
 from stream_al.errors import ModelError
+from stream_al.fragility import Boundaries
 from stream_al.records import FeatureValue
-from stream_al.uncertainty import CHANGE, COMMITTEE, DISTANCE, SKETCH, SKETCH_BITS, Scores
+from stream_al.uncertainty import CHANGE, COMMITTEE, DISTANCE, FRAGILITY, SKETCH, SKETCH_BITS, Scores
 
 _LINEAR: Final = (linear_model.LogisticRegression, linear_model.SoftmaxRegression)
 
@@ -30,12 +31,12 @@ class Insight:
     estimator
         A classifier, or a pipeline that ends in one; it is asked, not changed.
     wants
-        Of `stream_al.uncertainty`: ``CHANGE``, ``COMMITTEE``, ``SKETCH``, ``DISTANCE``; others mean nothing here.
+        Of `stream_al.uncertainty`: ``CHANGE``, ``COMMITTEE``, ``FRAGILITY``, ``SKETCH``, ``DISTANCE``.
 
     Raises
     ------
     ModelError
-        When it is no linear model, or has no members, and that is wanted.
+        When it is no linear model, has no members or no scaler, and that is wanted.
 
     Examples
     --------
@@ -64,6 +65,7 @@ class Insight:
                 f"utility = {CHANGE!r}: {type(last).__name__} is not learned by gradients known here; use logistic or "
                 "softmax regression, behind transformers if need be, or another utility"
             )
+        self._boundaries = Boundaries(last) if FRAGILITY in wants else None
         if DISTANCE in wants and not any(isinstance(step, preprocessing.StandardScaler) for step in before):
             raise ModelError(
                 f"[guard] outlier: {type(last).__name__} has no scaler before it that knows how far features spread; put a "
@@ -82,6 +84,8 @@ class Insight:
         elif self._change:
             change = expected_change(x, scores.probabilities)
             worth = change / (1.0 + change)
+        elif self._boundaries is not None:
+            worth = 1.0 / (1.0 + self._boundaries.distance(x))
         if self._sketch:
             seen = sketch(x)
         if self._distance:

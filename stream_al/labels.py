@@ -11,14 +11,16 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from stream_al.codec import QueryRow, decode_json, decode_query
 from stream_al.desk_rules import DeskRules
+from stream_al.gold import Gold, GoldQuestion
 from stream_al.open_queries import OpenQueries, OpenQuery
 from stream_al.records import Amendment, ClassLabel, Example, Label, LogRecord, Query, class_text
+from stream_al.reliability import Reliability
 from stream_al.strategies import Weigher
 
 OUTCOMES: Final = {
@@ -27,6 +29,7 @@ OUTCOMES: Final = {
     "amendment": "became (part of) an amendment of an example that had been learned",
     "refused": "became an example that the model could not learn",
     "duplicate": "the same annotator gave this answer before",
+    "gold": "answered a question whose answer was known, to see who answers rightly",
     "replaced": "the same annotator gave another answer before it was learned",
     "correction-after-learning": "the same annotator gave another answer after it was learned, which cannot be amended",
     "already-answered": "the query had been answered by others",
@@ -40,8 +43,17 @@ OUTCOMES: Final = {
 }
 """The named outcomes of a label; besides them the reasons of `RecordError`, for what is no usable label."""
 
-STATUSES: Final = ("open", "answered", "disputed", "unanswerable", "expired", "withdrawn", "erased")
-USED: Final = frozenset({"example", "amendment", "waiting"})
+STATUSES: Final = (
+    "open",
+    "answered",
+    "disputed",
+    "unanswerable",
+    "expired",
+    "withdrawn",
+    "erased",
+    "checked",
+)
+USED: Final = frozenset({"example", "amendment", "waiting", "gold"})
 """The outcomes of labels that were used, or will be; every other one is a dead letter."""
 
 
@@ -69,6 +81,7 @@ class QueryState(NamedTuple):
     event_id: str
     status: str
     utility: float
+    """What its label is worth: as asked, or by the model as it was when it was last scored again."""
     asked: int
     """The number of the event; open queries are in this order."""
     query: str
@@ -98,6 +111,8 @@ class LabelDesk:
         Told, of every query that is closed, its event and the label agreed on, or None without one.
     weigh
         Tells the weight of each example (`QueryStrategy.weigher`); None weighs each 1.
+    gold
+        The questions whose answers are known, mixed among the others (`stream_al.gold`).
     """
 
     def __init__(
@@ -107,8 +122,12 @@ class LabelDesk:
         keep_changes: bool = True,
         on_close: Callable[[str, ClassLabel | None], None] | None = None,
         weigh: Weigher | None = None,
+        gold: Gold | None = None,
     ) -> None:
         self.rules = rules or DeskRules()
+        self.gold = gold or Gold(())
+        self.gold_asked = 0
+        """How many gold questions were asked."""
         self._most = self.rules.max_open  # at hand, as every event asks for it
         self.keep_changes = keep_changes
         self.weigh = weigh
@@ -121,6 +140,12 @@ class LabelDesk:
         self._closings = 0
         self._clock: datetime | None = None
         self._changed: dict[str, QueryState] = {}
+        self._turn, self._turn_serial = (
+            -1,
+            0,
+        )  # the event's number and the query's, of the one scored again last
+        self.people = Reliability() if self.rules.agreement == "weighted" or self.gold.questions else None
+        """How far the annotators are trusted, where the rules weigh them or gold questions test them."""
 
     def _none_open(self) -> OpenQueries:
         return OpenQueries(ranked=self.rules.when_full == "withdraw-least")
@@ -134,6 +159,15 @@ class LabelDesk:
     def is_open(self, event_id: str) -> bool:
         """Tell whether a query of this event waits for answers."""
         return event_id in self._open.held
+
+    def query(self, event_id: str) -> QueryRow:
+        """Return an open query, to look at."""
+        return self._open.peek(event_id).query
+
+    @property
+    def open_events(self) -> list[str]:
+        """The events of the open queries, oldest first."""
+        return list(self._open.held)
 
     @property
     def open_queries(self) -> list[Query]:
@@ -169,6 +203,18 @@ class LabelDesk:
         self._note(held)
         return settled
 
+    def next_gold(self) -> GoldQuestion | None:
+        """Return the gold question whose turn it is; None where all are open, or there is no room."""
+        questions = self.gold.questions
+        if len(self._open) < self._most:
+            for _ in questions:
+                question = questions[self.gold_asked % len(questions)]
+                self.gold_asked += 1
+                if not self.is_open(question.id):
+                    self._closed.pop(question.id, None)  # it may be asked again
+                    return question
+        return None
+
     def advance(self, event_number: int, timestamp: datetime | None) -> list[Settled]:
         """Let time pass until this event; return the labels settled because their query expired."""
         settled: list[Settled] = []
@@ -190,6 +236,26 @@ class LabelDesk:
         if by_time is None or held.clock is None or self._clock is None:
             return False
         return self._clock - held.clock > by_time
+
+    # ── scoring again (`stream_al.rescoring`) ────────────────────────────────────────────────────
+
+    def take_turns(self, most: int) -> list[QueryRow]:
+        """Return open queries in the order they were asked, from behind those of the last call on, then from the first."""
+        held = self._open.behind(self._turn_serial, most, self.gold.truths)
+        if held:
+            self._turn, self._turn_serial = held[-1].query.event_number, held[-1].serial
+        return [opened.query for opened in held]
+
+    def revalue(self, event_id: str, utility: float) -> None:
+        """Take note of what an open query's label is worth by now."""
+        held = self._open.revalue(event_id, utility)
+        if held is not None:
+            self._note(held)
+
+    def untouched(self, event_id: str) -> bool:
+        """Tell whether nobody has answered an open query yet, not even that they cannot say."""
+        held = self._open.peek(event_id)
+        return not held.votes and not held.abstained
 
     def withdraw(self, event_id: str, detail: str) -> list[Settled]:
         """Close an open query without an answer; return the labels settled by it."""
@@ -224,6 +290,8 @@ class LabelDesk:
             return [settled_late], amendment
         if label.label is None:
             return self._abstain(held, vote), None
+        if label.event_id in self.gold.truths:
+            return self._check(held, vote), None
         settled: list[Settled] = []
         if label.annotator in held.abstained:
             held.abstained.remove(label.annotator)  # an annotator has one say, the last
@@ -235,7 +303,7 @@ class LabelDesk:
             settled.append(_settle(before, "replaced", detail))
             del held.votes[label.annotator]  # the new answer counts as given now
         held.votes[label.annotator] = vote
-        agreed = self.rules.agreed([v.label.label for v in held.votes.values() if v.label.label is not None])
+        agreed = self._agreed({who: v.label.label for who, v in held.votes.items()}, held.query)
         if agreed is not None:
             example = _example(held, agreed, self.weigh)
             return settled + self._close(label.event_id, "answered", "", agreed, example_number), example
@@ -245,6 +313,24 @@ class LabelDesk:
         self._note(held)
         detail = f"{len(held.votes)} of {max(self.rules.quorum, len(held.votes) + 1)} answers"
         return [*settled, _settle(vote, "waiting", detail)], None
+
+    def _check(self, held: OpenQuery, vote: Vote) -> list[Settled]:
+        """Compare an answer to a gold question with what is known."""
+        event_id, who, said = held.query.event_id, vote.label.annotator, vote.label.label
+        assert self.people is not None
+        assert said is not None
+        if who in held.votes:
+            return [_settle(vote, "duplicate", f"{who} has answered this before")]
+        truth = self.gold.truths[event_id]
+        self.people.compare({who: said}, truth)
+        held.votes[who] = vote
+        detail = f"{who} is right" if _same(said, truth) else f"{who} says {said!r}; it is {truth!r}"
+        settled = [_settle(vote, "gold", detail)]
+        if len(held.votes) >= self.rules.quorum:
+            held.votes.clear()  # they are settled
+            return settled + self._close(event_id, "checked", "")
+        self._note(held)
+        return settled
 
     def _abstain(self, held: OpenQuery, vote: Vote) -> list[Settled]:
         annotator = vote.label.annotator
@@ -319,8 +405,21 @@ class LabelDesk:
         outcome = "abstained" if new is None else "already-answered" if _same(new, after) else "outvoted"
         return _settle(vote, outcome, f"{change}; the agreement stays {after!r}"), None
 
-    def _agreed(self, answers: dict[str, ClassLabel | None]) -> ClassLabel | None:
-        return self.rules.agreed([answer for answer in answers.values() if answer is not None])
+    def _agreed(
+        self, answers: dict[str, ClassLabel | None], query: QueryRow | None = None
+    ) -> ClassLabel | None:
+        """Return the class agreed on, if there is one; without a query no second opinion is asked for."""
+        votes = {who: answer for who, answer in answers.items() if answer is not None}
+        labels = list(votes.values())
+        needed = self.rules.quorum
+        if query is not None and query.predicted is not None:
+            chance = query.probabilities.get(class_text(query.predicted), 0.0)
+            needed = self.rules.needed(labels, query.predicted, chance)
+        if len(votes) < needed:
+            return None
+        if self.people is None or self.rules.agreement != "weighted":
+            return self.rules.agreed(labels)
+        return self.people.agreed(votes, self.rules.sure)
 
     def _reopen(
         self, event_id: str, closed: _Closed, answers: dict[str, ClassLabel | None], agreed: ClassLabel | None
@@ -351,8 +450,12 @@ class LabelDesk:
                 settled.append(_settle(vote, "example", _named(example)))
             else:
                 settled.append(_settle(vote, "outvoted", f"the others agreed on {agreed!r}"))
+        # Where answers are known, trust rests on these alone: what people say of each other a crowd of liars decides.
+        if self.people is not None and not self.gold.questions and status in ("answered", "disputed"):
+            votes = {who: v.label.label for who, v in held.votes.items() if v.label.label is not None}
+            self.people.compare(votes)
         self._closings += 1
-        utility, asked, clock = held.query.utility, held.query.event_number, _iso(held.clock)
+        utility, asked, clock = held.utility, held.query.event_number, _iso(held.clock)
         state = QueryState(event_id, status, utility, asked, "", "", "", clock, example, self._closings)
         self._closed[event_id] = _Closed(state, {name: vote.label.label for name, vote in held.votes.items()})
         if len(self._closed) > self.rules.remember:
@@ -372,7 +475,7 @@ class LabelDesk:
         return QueryState(
             event_id,
             status,
-            held.query.utility,
+            held.utility,
             held.query.event_number,
             held.line,
             json.dumps(votes) if votes else "[]",
@@ -398,6 +501,15 @@ class LabelDesk:
         """The newest event timestamp seen, ISO-8601; only kept while queries expire by time."""
         return _iso(self._clock)
 
+    @property
+    def memory(self) -> str | None:
+        """What the desk knows besides its queries, as JSON; None while there is nothing."""
+        people = None if self.people is None else self.people.dump()
+        turn = self._turn if self._turn >= 0 else None
+        known = {"turn": turn, "people": people, "gold": self.gold_asked or None}
+        kept = {name: value for name, value in known.items() if value is not None}
+        return json.dumps(kept) if kept else None
+
     def dump(self) -> Iterator[QueryState]:
         """Yield every query, the open ones in the order they were asked, then the closed in theirs."""
         for held in self._open:
@@ -405,7 +517,7 @@ class LabelDesk:
         for closed in self._closed.values():
             yield closed.state._replace(votes=_written(closed.answers), abstained="[]")
 
-    def load(self, states: Iterable[QueryState], clock: str | None = None) -> None:
+    def load(self, states: Iterable[QueryState], clock: str | None = None, memory: str | None = None) -> None:
         """Take over what `dump` gave, or the newest that `take_changes` gave of each query, in any order."""
         self._open, self._closed, self._changed, self._closings = self._none_open(), OrderedDict(), {}, 0
         self._clock = None if clock is None else datetime.fromisoformat(clock)
@@ -413,7 +525,9 @@ class LabelDesk:
         for state in states:
             if state.closed is None:
                 self._open.add(_opened(state))
-                asked.append(state.asked)
+                asked.append(
+                    2 * state.asked + (state.event_id in self.gold.truths)
+                )  # which are asked together
             else:
                 closed.append(state)
         if any(later < earlier for earlier, later in pairwise(asked)):
@@ -426,6 +540,17 @@ class LabelDesk:
             self._closings = state.closed or 0
             if len(self._closed) > self.rules.remember:
                 self._closed.popitem(last=False)
+        self._remember({} if memory is None else json.loads(memory))
+
+    def _remember(self, known: dict[str, Any]) -> None:
+        """Take over what `memory` gave."""
+        self._turn, self._turn_serial = int(known.get("turn", -1)), 0
+        if self._turn >= 0:
+            last = takewhile(lambda held: held.query.event_number <= self._turn, self._open)
+            self._turn_serial = max((held.serial for held in last), default=0)
+        if self.people is not None:
+            self.people = Reliability.load(known.get("people"))
+        self.gold_asked = int(known.get("gold", 0))
 
 
 def _opened(state: QueryState) -> OpenQuery:
@@ -440,6 +565,7 @@ def _opened(state: QueryState) -> OpenQuery:
         None if state.clock is None else datetime.fromisoformat(state.clock),
         {vote.label.annotator: vote for vote in votes},
         json.loads(state.abstained),
+        utility=state.utility,
     )
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from itertools import islice
+from math import isnan, nan
 from typing import TYPE_CHECKING, Final
 
 from stream_al.codec import QueryRow, decode_query
@@ -43,6 +44,12 @@ class OpenQuery:
     abstained: list[str] = field(default_factory=list)
     serial: int = 0
     """The place among all that were opened here."""
+    utility: float = nan
+    """By the model as it was when it was asked, or scored again."""
+
+    def __post_init__(self) -> None:
+        if isnan(self.utility):
+            self.utility = self.query.utility
 
 
 class OpenQueries:
@@ -71,6 +78,8 @@ class OpenQueries:
         self._newest: OrderedDict[str, None] = OrderedDict()
         self._front: dict[str, None] = {}
         self._oldest: OpenQuery | None = None
+        self._revalued: dict[str, float] = {}
+        """The utility of those scored again, for which the line has another."""
         self._heap: list[tuple[float, int, str]] = []
         self._least: tuple[float, str] | None = None
 
@@ -98,18 +107,42 @@ class OpenQueries:
         """Take a query that is not open yet."""
         self._serials += 1
         opened.serial = self._serials
-        event_id, utility = opened.query.event_id, opened.query.utility
+        event_id, utility = opened.query.event_id, opened.utility
         self.held[event_id] = opened
+        if utility != opened.query.utility:
+            self._revalued[event_id] = utility
         self._newest[event_id] = None
         if len(self._newest) > _NEWEST:
             self._pack(self._newest.popitem(last=False)[0])
-        if self._ranked:
-            heappush(self._heap, (utility, opened.serial, event_id))
-            if self._least is not None and utility < self._least[0]:
-                self._least = utility, event_id
-            if len(self._heap) > 2 * len(self.held) + _AHEAD:
-                self._heap = [entry for entry in self._heap if self._is_open(entry)]
-                heapify(self._heap)
+        if self._least is not None and utility < self._least[0]:
+            self._least = utility, event_id
+        self._rank(opened)
+
+    def _rank(self, opened: OpenQuery) -> None:
+        if not self._ranked:
+            return
+        heappush(self._heap, (opened.utility, opened.serial, opened.query.event_id))
+        if len(self._heap) > 2 * len(self.held) + _AHEAD:
+            # Once each, as a utility may come back; what is sorted is a heap.
+            self._heap = sorted({entry for entry in self._heap if self._is_open(entry)})
+
+    def behind(self, serial: int, most: int, without: Container[str]) -> list[OpenQuery]:
+        """Return queries in the order they were asked, those behind a serial number first; to look at, not to change."""
+        names = [event_id for event_id in self.held if event_id not in without]
+        first = next((at for at, event_id in enumerate(names) if self._serial(event_id) > serial), 0)
+        return [self.peek(event_id) for event_id in (names[first:] + names[:first])[:most]]
+
+    def revalue(self, event_id: str, utility: float) -> OpenQuery | None:
+        """Give a query another utility; return it, to look at, or None when it has this one already."""
+        found = self.peek(event_id)
+        if found.utility == utility:
+            return None
+        found.utility = self._revalued[event_id] = utility
+        if self._oldest is not None and self._oldest.query.event_id == event_id:
+            self._oldest = None
+        self._least = None
+        self._rank(found)
+        return found
 
     def pop(self, event_id: str) -> OpenQuery:
         """Take a query out."""
@@ -120,7 +153,9 @@ class OpenQueries:
             self._oldest = None
         if self._least is not None and self._least[1] == event_id:
             self._least = None
-        return self._unpacked(found) if isinstance(found, bytes) else found
+        opened = self._unpacked(found) if isinstance(found, bytes) else found
+        self._revalued.pop(event_id, None)
+        return opened
 
     def begin(self, clock: datetime) -> Iterator[OpenQuery]:
         """Let all queries age from now on, as there was no time when they were asked; yield them."""
@@ -155,11 +190,16 @@ class OpenQueries:
 
     def _is_open(self, entry: tuple[float, int, str]) -> bool:
         """Tell whether the query of an entry of the heap is open, and not a later one of the same event."""
-        _, serial, event_id = entry
-        found = self.held.get(event_id)
-        if isinstance(found, bytes):
-            return int.from_bytes(found[:_SERIAL], "little") == serial
-        return found is not None and found.serial == serial
+        utility, serial, event_id = entry
+        return (
+            event_id in self.held
+            and self._serial(event_id) == serial
+            and self._revalued.get(event_id, utility) == utility
+        )
+
+    def _serial(self, event_id: str) -> int:
+        found = self.held[event_id]
+        return int.from_bytes(found[:_SERIAL], "little") if isinstance(found, bytes) else found.serial
 
     # ── packing ──────────────────────────────────────────────────────────────────────────────────
 
@@ -179,4 +219,6 @@ class OpenQueries:
         inflate = zlib.decompressobj(-12, self._alike)
         clock, _, line = inflate.decompress(packed[_SERIAL:]).decode().partition("\n")
         since = datetime.fromisoformat(clock) if clock else None
-        return OpenQuery(decode_query(line), line, since, serial=int.from_bytes(packed[:_SERIAL], "little"))
+        query, serial = decode_query(line), int.from_bytes(packed[:_SERIAL], "little")
+        utility = self._revalued.get(query.event_id, query.utility)
+        return OpenQuery(query, line, since, serial=serial, utility=utility)

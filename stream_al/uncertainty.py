@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CHANGE: Final = "expected-change"
 COMMITTEE: Final = "committee"
+FRAGILITY: Final = "fragility"
 SKETCH: Final = "sketch"
 DISTANCE: Final = "distance"
 """What a strategy may want of the model besides its answer (`stream_al.insight`)."""
@@ -155,5 +156,9 @@ def _told(answer: Scores) -> float:
     return 1.0 if answer.worth is None else answer.worth
 
 
-FROM_MODEL: Final[Mapping[str, Callable[[Scores], float]]] = {CHANGE: _told, COMMITTEE: _told}
+FROM_MODEL: Final[Mapping[str, Callable[[Scores], float]]] = {
+    CHANGE: _told,
+    COMMITTEE: _told,
+    FRAGILITY: _told,
+}
 """By name, the utilities that probabilities do not tell: the model computes them for strategies that want them."""

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -63,14 +64,15 @@ class PageServer:
 class Client:
     """Speaks to a page's server as a browser would, one cookie and one token long."""
 
-    def __init__(self, server: PageServer) -> None:
+    def __init__(self, server: PageServer, ca: Path | None = None) -> None:
         self.server = server
+        self._tls = None if ca is None else ssl.create_default_context(cafile=ca)
         self.cookie = ""
         self.csrf = ""
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any, str]:
         """Return the status, the headers and the text of an answer."""
-        connection = http.client.HTTPConnection("localhost", self.server.port, timeout=20)
+        connection = self._connection()
         try:
             if self.cookie:
                 headers["Cookie"] = self.cookie
@@ -82,6 +84,11 @@ class Client:
         if set_cookie := found[1].get("Set-Cookie"):
             self.cookie = set_cookie.partition(";")[0]
         return found
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._tls is None:
+            return http.client.HTTPConnection("localhost", self.server.port, timeout=20)
+        return http.client.HTTPSConnection("localhost", self.server.port, timeout=20, context=self._tls)
 
     def log_in(self, name: str, token: str) -> int:
         form = urlencode({"name": name, "token": token})

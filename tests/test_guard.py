@@ -216,7 +216,7 @@ def sent(count: int) -> list[EventRow]:
     for number, row in enumerate(rows(count, twice=13)):
         row.timestamp = flood.START + timedelta(seconds=20 * number)
         row.key = "bot" if number % 3 else f"site {number % 7}"
-        if number % 11 == 5:
+        if number > 400 and number % 15 == 3:  # an honest source
             row.features["x"] += 8.0
             row.features["y"] -= 8.0
         made.append(row)
@@ -225,14 +225,17 @@ def sent(count: int) -> list[EventRow]:
 
 WHOLE = Guard(
     Limited(
-        ColdStart(Budgeted(0.4, explore=0.1), examples=5), labels_per_hour=20, quotas=(Quota("key", 0.9),)
+        ColdStart(Budgeted(0.4, explore=0.1), examples=5),
+        labels_per_hour=20,
+        burst=3,
+        quotas=(Quota("key", 0.9),),
     ),
     source="key",
     share=0.3,
     burst=10,
     duplicates=200,
     repeats=4,
-    outlier=3.0,
+    outlier=2.0,
 )
 
 

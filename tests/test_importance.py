@@ -86,6 +86,13 @@ def test_no_label_weighs_more_than_the_least_probability_lets_it() -> None:
         assert heaviest == pytest.approx(most)
 
 
+@pytest.mark.parametrize("reason", ["cold-start", "representative"])
+def test_a_cold_start_s_labels_weigh_one(reason: str) -> None:
+    weigh = Importance(0.05).weigher()
+    assert weigh is not None
+    assert weigh(1.0, reason) == 1.0
+
+
 # ── learning with weights ────────────────────────────────────────────────────────────────────────
 
 STRATEGY = Limited(ColdStart(Importance(0.2), examples=10), labels_total=500)

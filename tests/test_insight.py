@@ -193,6 +193,11 @@ def test_an_empty_model_and_an_event_that_cannot_be_scored_have_nothing_to_tell(
     [
         (lambda: tree.HoeffdingTreeClassifier(), "expected-change", "logistic or softmax regression"),
         (lambda: forest.ARFClassifier(seed=1), "expected-change", "logistic or softmax regression"),
+        (
+            lambda: tree.HoeffdingTreeClassifier(),
+            "fragility",
+            "HoeffdingTreeClassifier has no boundaries known",
+        ),
         (estimator, "committee", "LogisticRegression has no members"),
     ],
 )
@@ -206,6 +211,10 @@ def test_a_model_that_cannot_tell_is_refused_before_it_starts(make: Any, utility
 
 WANTING = {
     "expected-change": (Budgeted(0.2, "expected-change"), estimator),
+    "fragility": (
+        Budgeted(0.2, "fragility"),
+        lambda: preprocessing.StandardScaler() | linear_model.SoftmaxRegression(),
+    ),
     "apart": (Apart(Budgeted(0.2), 40), estimator),
     "committee": (
         Budgeted(0.2, "committee"),

@@ -82,6 +82,7 @@ ALL = [
     Apart(Margin(0.3, explore=0.05), events=1),
     Budgeted(0.1, "committee"),
     Budgeted(0.1, "expected-change"),
+    Budgeted(0.1, "fragility"),
     Balanced(),
     Balanced(0.3, explore=0.0, burst=1),
     Balanced(1.0),

@@ -71,6 +71,17 @@ class KafkaWorker:
                 f"{name}: [guard] source: the stream is in partitions on Kafka, and nobody sees all that a source sends; "
                 "leave it out, and bound each key by [limits] quotas"
             )
+        if config.labels.withdraw_below is not None:
+            raise ConfigError(
+                f"{name}: [labels] withdraw_below: on Kafka who holds the open queries has a model at a version of its own, "
+                "so nobody could recompute what was withdrawn; leave it out, or run on a store"
+            )
+        if config.labels.agreement == "weighted" or config.gold.questions:
+            key = "[gold]" if config.gold.questions else '[labels] agreement = "weighted"'
+            raise ConfigError(
+                f"{name}: {key}: on Kafka the labels are in partitions, and nobody sees all that "
+                "an annotator says; leave it out, or run on a store"
+            )
         if config.webhooks.url is not None:
             raise ConfigError(
                 f"{name}: [webhooks] url: is of a store; on Kafka read the topics instead, or run on a store"

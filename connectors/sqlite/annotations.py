@@ -12,6 +12,7 @@ from typing import Any
 from connectors.sqlite import sharing
 from connectors.sqlite.classes import KnownClasses
 from connectors.sqlite.schema import connect, explained, is_relayed, progress_of
+from connectors.sqlite.waiting import waiting_for
 from stream_al.annotate.words import Standing
 from stream_al.records import ClassLabel, Query
 
@@ -89,6 +90,11 @@ class Annotations:
         """Go on holding a query that is being looked at."""
         with self._transaction() as connection:
             sharing.lease(connection, self.annotator, [event_id], self._now() + sharing.LEASE_SECONDS)
+
+    def waiting(self, event_id: str) -> int:
+        """Return how many events wait for the answer to this one."""
+        with explained(self.path):
+            return waiting_for(self._connection, [event_id]).get(event_id, 0)
 
     def count_for_me(self) -> int:
         """Return how many open queries there are for this annotator to answer."""

@@ -14,6 +14,7 @@ from connectors.sqlite import sharing
 from connectors.sqlite.schema import connect, explained, is_relayed, progress_of
 from stream_al.monitor import Accuracy, Alarm
 from stream_al.ports import Progress
+from stream_al.reliability import Standing, standings_of
 
 _LABELS: Final = 5000
 """Of the ledger the newest labels; a dashboard that looks again every other second must not read all."""
@@ -80,7 +81,7 @@ class SqliteFigures:
             "hours": _hours(connection, now),
             "waiting": _median(waited),
             "waiting_in": _WAITING[relayed],
-            "people": _people(read),
+            "people": _people(read, {one.name: one for one in standings_of(progress.desk)}),
             "accuracy": {"whole": {"why_not": _NOT_HERE}} if relayed else self._accuracy(progress),
             "alarms": _alarms(progress),
         }
@@ -149,8 +150,8 @@ def _hours(connection: sqlite3.Connection, now: float) -> list[int]:
     return counts
 
 
-def _people(read: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
-    """Return, for each annotator, how much they answered, how fast, and how often others and the model agreed."""
+def _people(read: list[tuple[Any, ...]], standings: dict[str, Standing]) -> list[dict[str, Any]]:
+    """Return, for each annotator, how much they answered, how fast, how often others and the model agreed, how trusted."""
     by_event: dict[str, dict[str, Any]] = {}
     for event, outcome, _, who, label, *_ in read:
         if label is not None and outcome not in ("replaced", "duplicate"):
@@ -184,6 +185,8 @@ def _people(read: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
             "pairs": mine["pairs"],
             "with_model": _share(mine["model"], mine["asked"]),
             "seconds": _median(mine["seconds"]),
+            "reliability": standings[who].reliability if who in standings else None,
+            "distrusted": who in standings and standings[who].distrusted,
         }
         for who, mine in sorted(people.items())
     ]

@@ -66,6 +66,15 @@ FROM batches, json_each(
 ) AS line;
 """
 
+ADDED: Final = """
+CREATE TABLE IF NOT EXISTS members (
+    event_id TEXT PRIMARY KEY, representative TEXT NOT NULL, status TEXT NOT NULL, joined INTEGER NOT NULL,
+    features TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS members_of ON members (representative, status);
+"""
+"""What stores made by an earlier version lack."""
+
 
 def checksum(content: bytes | str) -> int:
     """Return the CRC-32 kept beside what a store was given and could not compute again."""
@@ -115,6 +124,7 @@ def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+            connection.executescript(ADDED)
         except BaseException:
             connection.close()
             raise

@@ -79,6 +79,18 @@ def quorum(connection: sqlite3.Connection) -> int:
     return int(pipeline_of(connection).get("labels", {}).get("quorum", 1))
 
 
+def may_wait(connection: sqlite3.Connection) -> bool:
+    """Tell whether an answer may wait for another one to the same query."""
+    labels = pipeline_of(connection).get("labels", {})
+    more = "second_opinion" in labels or labels.get("agreement") == "weighted"
+    return more or int(labels.get("quorum", 1)) > 1
+
+
+def withdraw_below(connection: sqlite3.Connection) -> float:
+    """Return the utility below which open queries are withdrawn; 0 where none are."""
+    return float(pipeline_of(connection).get("labels", {}).get("withdraw_below", 0.0))
+
+
 def taken(connection: sqlite3.Connection) -> int:
     """Return the number of the last label in the inbox that the worker has read, or that is being passed on to one."""
     progress = progress_of(connection)

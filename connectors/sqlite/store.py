@@ -14,6 +14,7 @@ from zlib import crc32
 from connectors.sqlite.schema import checksum, connect, explained, pipeline_of, progress_of, read_examples
 from stream_al.codec import EventRow, QueryRow, encode_lines
 from stream_al.errors import StoreBusyError, StoreError
+from stream_al.groups import GONE, HELD, KEPT, MemberState
 from stream_al.labels import QueryState
 from stream_al.ports import NEVER, Batch, IncomingLabel, Position, Recovered
 from stream_al.records import Amendment, LogRecord
@@ -90,6 +91,12 @@ class SqliteStore:
             progress = progress_of(self.connection)
             if progress is None:
                 return None
+            rows = self.connection.execute(
+                f"SELECT * FROM members WHERE status IN {HELD} UNION ALL SELECT * FROM (SELECT * FROM members "
+                f"WHERE status NOT IN {HELD + GONE} ORDER BY joined DESC LIMIT ?)",
+                (KEPT,),
+            )
+            members = [MemberState(*row) for row in rows]
             last = {"predictions": b"", "queries": b"", "dead_letters": b""}
             for predictions, asked in self.connection.execute(
                 "SELECT CAST(predictions AS BLOB), CAST(queries AS BLOB) FROM batches WHERE number = ?",
@@ -100,7 +107,7 @@ class SqliteStore:
                 "SELECT letter FROM dead_letters WHERE batch = ? ORDER BY number", (progress.batch,)
             )
             last["dead_letters"] = b"".join(letter.encode() + b"\n" for (letter,) in letters)
-        return Recovered(progress, self._queries(), last)
+        return Recovered(progress, self._queries(), last, members)
 
     def _queries(self) -> Iterator[QueryState]:
         fields = ", ".join(QueryState._fields)
@@ -175,6 +182,7 @@ class SqliteStore:
             ],
         )
         many(_CHANGE_QUERY, batch.changed)
+        many("INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?)", batch.members)
         many(
             "INSERT INTO examples VALUES (?, ?, ?)",
             [(place, record.event_id, record.to_json().decode()) for place, record in batch.examples],

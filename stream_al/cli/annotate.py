@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import socket
+import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -35,8 +36,9 @@ def annotate_command(
     show_prediction: str,
     guideline: Path | None,
     images_from: list[str],
+    certificate: tuple[Path | None, Path | None],
 ) -> None:
-    """Serve the page until a signal ends it.
+    """Serve the page until a signal ends it; by HTTPS with a certificate and its key.
 
     Raises
     ------
@@ -53,6 +55,7 @@ def annotate_command(
         ) from error
     if show_prediction not in ("never", "after", "before"):
         raise ConfigError(f"--show-prediction {show_prediction}: must be one of never, after, before")
+    tls = tls_files(*certificate)
     store = page_file(target)
     alone = _is_loopback(host)
     settings = Settings(
@@ -66,10 +69,13 @@ def annotate_command(
     with _listening(host, port) as listener, _relayed(target):
         app = page_of(store, settings, annotator if alone else None)
         shown = "localhost" if alone else host
-        where = f"http://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}/"
+        where = f"{'https' if tls else 'http'}://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}/"
         sys.stderr.write(f"{where} answers queries of {target}; Ctrl-C ends it\n")
-        if not alone:
-            sys.stderr.write("note: put it behind a proxy that speaks HTTPS, or tokens are read on the way\n")
+        if not (alone or tls):
+            sys.stderr.write(
+                "note: tokens can be read on the way; give --cert-file and --key-file, or put it behind a proxy that "
+                "speaks HTTPS\n"
+            )
         sys.stderr.flush()
         server = uvicorn.Server(
             uvicorn.Config(
@@ -79,6 +85,7 @@ def annotate_command(
                 access_log=False,
                 timeout_graceful_shutdown=_GRACE,
                 server_header=False,
+                **tls,
             )
         )
         server.run(sockets=[listener])
@@ -104,6 +111,36 @@ def _relayed(target: Path) -> Iterator[None]:
         with closing(relay):
             relay.start()
             yield
+
+
+def tls_files(certificate: Path | None, key: Path | None) -> dict[str, Any]:
+    """Return what uvicorn speaks HTTPS with; nothing without a certificate.
+
+    Raises
+    ------
+    ConfigError
+        When one of the two is missing, or they are no certificate and its key.
+    """
+    if certificate is None and key is None:
+        return {}
+    if certificate is None or key is None:
+        given, other = ("--key-file", "--cert-file") if certificate is None else ("--cert-file", "--key-file")
+        raise ConfigError(f"{given}: needs {other}, too")
+    for option, path in (("--cert-file", certificate), ("--key-file", key)):
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise ConfigError(f"{option} {path}: {error.strerror}") from None
+    try:
+        # A password, though there is none: else OpenSSL would ask for that of an encrypted key on the terminal, and wait.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, "")
+    except (ssl.SSLError, OSError, ValueError) as error:
+        why = getattr(error, "reason", None) or type(error).__name__
+        raise ConfigError(
+            f"--cert-file {certificate}, --key-file {key}: not a certificate and its key in PEM format, the key without a "
+            f"password ({why}); openssl pkey -in KEY -out PLAIN takes a password off"
+        ) from None
+    return {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}
 
 
 def page_of(store: Path, settings: Settings, alone: str | None) -> Starlette:

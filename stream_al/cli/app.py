@@ -109,6 +109,16 @@ def annotate_command(
         Path | None,
         typer.Option(help="A text file that says how to label; key h shows it.", show_default=False),
     ] = None,
+    cert_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="A certificate in PEM format, with those that signed it: the page then speaks HTTPS.",
+            show_default=False,
+        ),
+    ] = None,
+    key_file: Annotated[
+        Path | None, typer.Option(help="The certificate's key in PEM format.", show_default=False)
+    ] = None,
     images_from: Annotated[
         list[str] | None,
         typer.Option(
@@ -125,7 +135,14 @@ def annotate_command(
     from stream_al.cli.annotate import annotate_command as annotate
 
     annotate(
-        target, annotator or getpass.getuser(), host, port, show_prediction, guideline, images_from or []
+        target,
+        annotator or getpass.getuser(),
+        host,
+        port,
+        show_prediction,
+        guideline,
+        images_from or [],
+        (cert_file, key_file),
     )
 
 

@@ -157,6 +157,13 @@ class StopSignal:
         signal.signal(number, signal.SIG_DFL)
 
 
+def _distrusted(progress: Progress) -> dict[str, str]:
+    """Return who is distrusted, and what there is to say of them."""
+    from stream_al.reliability import standings_of, told_of
+
+    return {one.name: told_of(one) for one in standings_of(progress.desk) if one.distrusted}
+
+
 class Reporter:
     """Shows how a run stands: a live line on a terminal, a line now and then elsewhere."""
 
@@ -171,9 +178,10 @@ class Reporter:
     ) -> None:
         from rich.live import Live
 
-        self._drift, self._quarantined = drift, quarantined or {}
+        self._drift, self._quarantined = drift, {} if quarantined is None else quarantined
         self._told = quarantines(start)
         self._alarms = 0 if drift is None else drift.alarms
+        self._known, self._distrusted = start.desk, _distrusted(start)
         self._console = console
         self._quiet = quiet
         self._began = self._last = time.monotonic()
@@ -196,6 +204,11 @@ class Reporter:
                 self._console.print(f"drift: {alarm.text()}", style="yellow", highlight=False)
             self._alarms = self._drift.alarms
         self._tell_of_quarantine(progress)
+        if progress.desk != self._known:
+            self._known, before, self._distrusted = progress.desk, self._distrusted, _distrusted(progress)
+            for name, text in self._distrusted.items():
+                if name not in before:
+                    self._console.print(f"annotator: {text}", style="yellow", highlight=False, markup=False)
         if self._quiet:
             return
         now = time.monotonic()

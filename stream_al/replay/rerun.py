@@ -97,7 +97,7 @@ def _run(recording: Recording, strategy: QueryStrategy, answers_known: Callable[
                 place = answered + incident.place
                 if incident.query is not None:
                     asked.add(incident.query.event_id)
-                    unknown = not answers_known(place)
+                    unknown = incident.event is None and not answers_known(place)
                 else:
                     unknown = incident.error is not None  # the recorded model could score it, this one cannot
                 if unknown:
@@ -168,8 +168,7 @@ def _take(learner: ActiveLearner, log: ListedLog, answer: Label | Amendment, pos
     taught = (
         learner.amend(answer, position) if isinstance(answer, Amendment) else learner.teach(answer, position)
     )
-    if taught.record is not None:
-        log.append(taught.record)
+    log += taught.records
 
 
 def _log(

@@ -40,7 +40,7 @@ class Budgeted(Bucketed):
         The share of events that may be asked.
     utility
         ``"least-confidence"``, ``"margin"`` or ``"entropy"``; or what only the model can tell (`stream_al.insight`):
-        ``"expected-change"`` of a linear model, or the disagreement of a ``"committee"``, for an ensemble.
+        ``"expected-change"`` or ``"fragility"`` of a linear model, or the disagreement of a ``"committee"`` (an ensemble).
     explore
         The share of events asked at random; a tenth of the budget unless told. Must be below the budget.
     burst

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from stream_al.strategies.base import Weigher
 from stream_al.strategies.bucket import Bucketed
 from stream_al.strategies.selective import Selective
+
+_COLD: Final = ("cold-start", "representative")
+"""The reasons of queries that a cold start asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +59,4 @@ class Importance(Selective):
     def weigher(self) -> Weigher:
         """Return ``budget`` / propensity; 1 for queries of a cold start."""
         budget = self.budget
-        return lambda propensity, reason: 1.0 if reason == "cold-start" else budget / propensity
+        return lambda propensity, reason: 1.0 if reason in _COLD else budget / propensity

@@ -361,6 +361,29 @@ def test_alarms_are_said_kept_shown_and_verified(tmp_path: Path) -> None:
     assert "drift: event" not in again.stderr, "it was said already"
 
 
+def test_a_quarantine_is_said_counted_and_verified(tmp_path: Path) -> None:
+    events = [
+        {"id": row.id, "features": row.features, "label": row.truth, "key": "bot" if n % 4 else "ann"}
+        for n, row in enumerate(rows(400))
+    ]
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    path = configured(tmp_path, events='label_column = "label"', labels='source = "simulated"\ndelay = 5')
+    path.write_text(path.read_text() + '[guard]\nsource = "key"\nshare = 0.4\nburst = 3\n')
+    done = stream_al("run", "pipeline.toml", "--quiet", folder=tmp_path)
+    assert (
+        "in quarantine (flood), as their source sent more doubtful events than its share; the last: 'e"
+        in (done.stderr)
+    )
+    assert "of 'bot'" in done.stderr
+    status = json.loads(stream_al("status", "pipeline.db", "--json", folder=tmp_path).stdout)
+    assert status["blocked_by_reason"]["flood"] > 50
+    shown = " ".join(stream_al("status", "pipeline.db", folder=tmp_path).stdout.split())
+    assert "their source sent more doubtful events than its share" in shown
+    stream_al("verify", "pipeline.db", folder=tmp_path)
+    again = stream_al("run", "pipeline.toml", "--quiet", folder=tmp_path)
+    assert "quarantine" not in again.stderr, "it was said already"
+
+
 @pytest.mark.slow
 def test_status_estimates_the_accuracy_and_says_whether_it_is_enough(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "events.jsonl", rows(4000))

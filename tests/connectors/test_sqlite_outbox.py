@@ -19,7 +19,7 @@ from river.naive_bayes import GaussianNB
 from connectors.memory import MemoryEvents, MemorySink
 from connectors.sqlite import SqliteLabels, SqliteStore, verify
 from connectors.sqlite.outbox import SqliteOutbox
-from stream_al import ActiveLearner, Limited, Random
+from stream_al import ActiveLearner, Guard, Limited, Random
 from stream_al.codec import EventRow
 from stream_al.errors import StoreError
 from stream_al.monitor import DriftRules
@@ -220,6 +220,25 @@ def test_a_spent_budget_is_told_once_a_day_of_the_events_at_the_first_one_held_b
     told = [(b["data"]["day"] or "", (b["data"]["event"], b["data"]["event_id"])) for b in found]
     assert told == list(expected.items())
     assert {body["data"]["limit"] for body in found} == {"rate-limit"}
+
+
+def test_the_first_event_of_a_day_in_quarantine_is_told_with_its_source(tmp_path: Path) -> None:
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    events = [
+        EventRow({"x": float(n)}, f"e{n}", start + timedelta(hours=2 * n), "bot" if n % 2 else f"site {n}")
+        for n in range(30)
+    ]
+    learner = ActiveLearner(GaussianNB(), Guard(Random(1.0), source="key", share=0.1, burst=2))
+    store = worked(tmp_path / "p.db", learner, events, 7)
+    with closing(SqliteOutbox(store.path, KINDS)) as outbox:
+        found = bodies(outbox)
+    store.close()
+    assert [(body["type"], body["data"]["day"], body["data"]["event_id"]) for body in found] == [
+        ("guard.quarantine", "2026-03-01", "e5"),
+        ("guard.quarantine", "2026-03-02", "e13"),
+        ("guard.quarantine", "2026-03-03", "e25"),
+    ]
+    assert {(body["data"]["reason"], body["data"]["key"]) for body in found} == {("flood", "bot")}
 
 
 def test_an_outbox_changes_nothing_that_verify_looks_at(pipeline: Callable[..., Pipeline]) -> None:

@@ -152,7 +152,8 @@ def test_what_only_the_model_can_tell_is_the_same_whoever_works(
 ) -> None:
     monkeypatch.setenv("STREAM_AL_STRATEGY__UTILITY", "expected-change")
     monkeypatch.setenv("STREAM_AL_STRATEGY__APART", "90")
-    pipeline = Pipeline(kafka, topics, tmp_path, partitions=3, budget=0.2, batch=50)
+    guard = "[guard]\nduplicates = 300\nrepeats = 2\noutlier = 1.5"
+    pipeline = Pipeline(kafka, topics, tmp_path, partitions=3, budget=0.2, rules=guard, batch=50)
     assert pipeline.config.strategy.apart == 90
     with running(pipeline, 7) as oracle:
         progress = Progress(pipeline)

@@ -43,6 +43,7 @@ def test_other_rules_within_a_budget_have_names_too():
         ("apart", Apart(Budgeted(0.2, explore=0.05))),
         ("committee", Budgeted(0.2, "committee", 0.05)),
         ("expected-change", Budgeted(0.2, "expected-change", 0.05)),
+        ("fragility", Budgeted(0.2, "fragility", 0.05)),
     ):
         found = parse_strategy(name, budget=0.2, explore=0.05, cold_start=7)
         assert found.strategy == ColdStart(inner, 7, asks=while_late(7, 0.2))

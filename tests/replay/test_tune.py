@@ -79,6 +79,7 @@ ENTRIES = [
     Entry("apart", "", 0.1, 0.02, 20),
     Entry("balanced", "", 0.1, None, 20),
     Entry("expected-change", "", 0.1, 0.0, 20),
+    Entry("fragility", "", 0.1, 0.0, 20),
     Entry("random", "", 0.1, None, 20),
     Entry("confidence<0.734", "", None, None, 50),
     Entry("margin<0.2", "", None, 0.01, 50),

@@ -1,15 +1,12 @@
-"""How large a batch gets: by size and by age; and that none waits in it while labels are learned."""
+"""How large a batch gets: by size and by age."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from river.naive_bayes import GaussianNB
 
 from connectors.memory import MemoryEvents, MemoryLabels, MemorySink, MemoryStore
 from stream_al import ActiveLearner, Random
 from stream_al.codec import EventRow
-from stream_al.records import DeadLetter, Label
 from stream_al.runtime import Worker
 
 EVENTS = [EventRow({"x": float(number % 7)}, f"e{number}") for number in range(2000)]
@@ -74,28 +71,3 @@ def test_the_pace_changes_no_output() -> None:
     slow, fast = Paced(20.0, 1000, 0.05), Paced(1e6, 1000, None)
     slow.sizes(), fast.sizes()
     assert slow.sink.streams == fast.sink.streams
-
-
-def test_labels_are_learned_before_events_are_read() -> None:
-    learned: list[int] = []
-
-    class Watched(MemoryEvents):
-        def read(self, limit: int, wait: float) -> Sequence[EventRow | DeadLetter]:
-            learned.append(worker.learner.model.version)
-            return super().read(limit, wait)
-
-    labels = MemoryLabels()
-    worker = Worker(
-        ActiveLearner(GaussianNB(), Random(1.0)),
-        Watched(EVENTS),
-        labels,
-        MemorySink(),
-        MemoryStore(),
-        batch_size=10,
-    )
-    worker.recover()
-    worker.step()
-    for number in range(10):
-        labels.put(Label(event_id=f"e{number}", label="x"))
-    worker.step()
-    assert learned == [0, 10]

@@ -64,7 +64,7 @@ function curve(found, alarms) {
 
 function show(found) {
   const status = (name) => found.statuses[name] ?? 0;
-  const others = ["disputed", "unanswerable", "withdrawn"].filter(status).map((name) => `${whole(status(name))} ${name}`).join(", ");
+  const others = ["disputed", "unanswerable", "withdrawn", "checked"].filter(status).map((name) => `${whole(status(name))} ${name}`).join(", ");
   tiles("queries", [
     ["Open", whole(status("open")), found.drafts ? `${whole(found.drafts)} answered, not sent yet` : ""],
     ["Answered", whole(status("answered")), others],
@@ -88,13 +88,14 @@ function show(found) {
       make("th", person.name, { scope: "row" }), make("td", whole(person.answers)), make("td", whole(person.abstained)),
       make("td", person.with_others === null ? "—" : `${share(person.with_others)} of ${whole(person.pairs)}`),
       make("td", person.with_model === null ? "—" : share(person.with_model)),
+      make("td", person.reliability === null ? "—" : `${share(person.reliability)}${person.distrusted ? " · distrusted" : ""}`),
       make("td", person.seconds === null ? "—" : person.seconds.toFixed(1)),
     );
     return row;
   }));
   if (!found.people.length) {
     const row = document.createElement("tr");
-    row.append(make("td", "The worker has read no label yet.", { colSpan: 6 }));
+    row.append(make("td", "The worker has read no label yet.", { colSpan: 7 }));
     $("people").append(row);
   }
 }

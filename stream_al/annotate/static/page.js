@@ -15,9 +15,9 @@ let cards = []; // the first is before the annotator
 let history = keep.get("history") ?? []; // what can be undone: {key, card, said}
 let classes = [], closed = false, empty = null;
 let shown = null, since = 0, typed = "";
-let busy = false, again = false, failures = 0, timer = 0, ended = false, held = 0, away = false;
+let busy = false, again = false, failures = 0, timer = 0, ended = false, held = 0, away = false, deaf = 0;
 
-// ── what the server has to do with it ──────────────────────────────────────────────────────────────
+// ── what the server has to do with it ────────────────────
 
 function request(want) {
   const operations = box.all().slice(0, 100);
@@ -82,7 +82,11 @@ function take(reply) {
   }
   for (const [id, why] of Object.entries(reply.gone)) {
     const at = cards.findIndex((card) => card.id === id && !card.correcting);
-    if (at === 0 && shown === cards[0]) tell(`${cards[0].title} is put away: ${why}.`);
+    if (at === 0 && shown === cards[0]) {
+      tell(`${cards[0].title} is put away: ${why}.`);
+      deaf = performance.now() + 400;
+      if (!matchMedia("(prefers-reduced-motion: reduce)").matches) $("card").animate({ translate: ["-3rem", "0"], opacity: [0, 1] }, 200);
+    }
     if (at >= 0) cards.splice(at, 1);
   }
   const answered = new Set(box.answers().map((answer) => answer.event_id));
@@ -99,7 +103,7 @@ function take(reply) {
   look();
 }
 
-// ── what is shown ──────────────────────────────────────────────────────────────────────────────────
+// ── what is shown ────────────────────────────────────────
 
 function look() {
   const card = cards[0] ?? null;
@@ -169,14 +173,14 @@ function filter() {
   });
 }
 
-// ── answering ──────────────────────────────────────────────────────────────────────────────────────
+// ── answering ────────────────────────────────────────────
 
 function answer(what, said) {
   const card = cards[0];
   if (!card) return;
   const key = crypto.randomUUID?.() ?? [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");
   box.put({
-    op: "answer", key, event_id: card.id, ...what, ...(card.note ? { note: card.note } : {}),
+    op: "answer", key, event_id: card.id, ...what, ...(card.note ? { note: card.note } : {}), ...(card.only ? { only_this: true } : {}),
     saw_prediction: show === "before" || Boolean(card.saw),
     seconds: (performance.now() - since) / 1000, at: new Date().toISOString(),
   });
@@ -219,7 +223,7 @@ function digit(pressed) {
   filter();
 }
 
-// ── dialogs ────────────────────────────────────────────────────────────────────────────────────────
+// ── dialogs ──────────────────────────────────────────────
 
 let asked = null; // what an open dialog is for
 
@@ -259,6 +263,12 @@ const asking = {
   },
   guideline: () => ask("show-guideline", ""),
   keys: () => ask("show-keys", ""),
+  only: () => {
+    const card = cards[0];
+    if (!card?.group) return;
+    card.only = !card.only;
+    $("only").setAttribute("aria-pressed", card.only);
+  },
   pass: () => answer({ abstain: "skip" }, "passed on"),
   undo,
 };
@@ -280,14 +290,14 @@ $("note-text").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) close("");
 });
 
-// ── keys ───────────────────────────────────────────────────────────────────────────────────────────
+// ── keys ─────────────────────────────────────────────────
 
-const KEYS = { u: "unsure", n: "none", s: "pass", c: "note", z: "undo", h: "guideline", "?": "keys" };
+const KEYS = { u: "unsure", n: "none", s: "pass", o: "only", c: "note", z: "undo", h: "guideline", "?": "keys" };
 $("keys-on").checked = keep.get("keys") ?? true;
 $("keys-on").addEventListener("change", () => keep.set("keys", $("keys-on").checked));
 
 document.addEventListener("keydown", (event) => {
-  if (event.repeat || event.target.closest?.("dialog") || document.querySelector("dialog[open]")) return;
+  if (event.repeat || performance.now() < deaf || event.target.closest?.("dialog") || document.querySelector("dialog[open]")) return;
   if ((event.ctrlKey || event.metaKey) && event.key === "z" && !event.target.matches("input")) { event.preventDefault(); undo(); return; }
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea") || !$("keys-on").checked) return;
   if (KEYS[event.key]) { event.preventDefault(); $(KEYS[event.key]).click(); }
