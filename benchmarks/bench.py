@@ -48,10 +48,11 @@ QUICK: Final = {
     "honest_accuracy": ["--streams", "50", "--events", "1000"],
     "drift_reserve": ["--events", "4000", "--seeds", "1"],
     "poison": ["--seeds", "1"],
-    "flood": ["--streams", "segments", "--events", "400"],
+    "flood": ["--streams", "segments", "--events", "150"],
     "explore_price": ["--seeds", "1"],
     "late_labels": ["--delays", "500", "--seeds", "1", "--tried", "apart"],
     "weighted_labels": ["--seeds", "1"],
+    "withdraw": ["--seeds", "1", "--budget", "0.02"],
     "kafka_cost": ["--quick"],
 }
 """The benchmarks, and the arguments of a quick run; {} is a folder for what it writes."""
