@@ -51,7 +51,7 @@ def config_of(tmp_path: Path, text: str) -> Config:
             "[strategy] cold_start.shar: no such key; there are rule, examples, share",
         ),
         ("[events]\nfollow = 'maybe'", "[events] follow = 'maybe': "),
-        ("[sourc]\n", "[sourc]: no such key; there are model, strategy, limits, drift, "),
+        ("[sourc]\n", "[sourc]: no such key; there are model, strategy, limits, guard, drift, "),
         (
             "[strategy]\nthreshold = 0.2",
             "threshold: means nothing to 'budgeted', which takes apart, budget, burst, ",
