@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo demo-kafka test test-fast soak lint types format docs bench clean
+.PHONY: help demo demo-kafka test test-fast soak lint types format docs bench ratios clean
 
 help:
 	@echo "make demo       install, then stream a real data set through the real pipeline (no server)"
@@ -15,7 +15,8 @@ help:
 	@echo "make lint       ruff, formatting too"
 	@echo "make types      mypy --strict"
 	@echo "make docs       write docs/cli.md and docs/records.schema.json from the code"
-	@echo "make bench      print the benchmark tables"
+	@echo "make bench      print the tables of all benchmarks, each in a quick setting"
+	@echo "make ratios     fail if the pipeline has become much slower, beside River"
 	@echo "make clean      remove .venv and what the demo wrote"
 
 $(INSTALLED): pyproject.toml
@@ -61,9 +62,11 @@ docs: $(INSTALLED)
 	$(BIN)/python -c "import json; from stream_al.records import json_schema; print(json.dumps(json_schema(), indent=1))" > docs/records.schema.json
 
 bench: $(INSTALLED)
-	$(BIN)/python benchmarks/speed.py
-	$(BIN)/python benchmarks/honest_accuracy.py
-	$(BIN)/python benchmarks/drift_reserve.py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python benchmarks/bench.py
+
+ratios: $(INSTALLED)
+	$(BIN)/python benchmarks/ratios.py
 
 clean:
 	rm -rf $(VENV) stream-al-demo

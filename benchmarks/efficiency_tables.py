@@ -19,7 +19,14 @@ GOALS: Final[Mapping[tuple[str, int], Mapping[float, float]]] = {
     ("hat", 0): {0.1: -3.0, 0.2: -2.0, 0.3: -1.0},
 }
 """By learner and delay, the mean gap that was set as the goal before the default was chosen."""
-LEARNERS: Final = {"linear": "Linear model", "hat": "Adaptive Hoeffding tree", "vw": "Vowpal Wabbit"}
+LEARNERS: Final = {
+    "linear": "Linear model",
+    "hat": "Adaptive Hoeffding tree",
+    "nb": "Naive Bayes",
+    "knn": "Nearest neighbours",
+    "arf": "Adaptive random forest",
+    "vw": "Vowpal Wabbit",
+}
 TIE: Final = 0.5
 """Points within which two strategies are said to be level."""
 _MARKS: Final = ("<!-- measured: begin -->", "<!-- measured: end -->")

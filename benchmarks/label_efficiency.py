@@ -20,6 +20,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from math import log
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,7 @@ from stream_al import (
     Balanced,
     Budgeted,
     ColdStart,
+    Importance,
     Model,
     QueryStrategy,
     Random,
@@ -45,10 +47,18 @@ from stream_al.errors import RecordError
 from stream_al.records import Example
 from stream_al.replay.contenders import default_cold_start, most_while_late
 
-Decide = Callable[[Scores, Mapping[str, float], float], bool]
+Decide = Callable[[Scores, Mapping[str, float], float], float]
+"""From the answer, the features and a draw to the weight that the label is learned with; 0 does not ask."""
 BUDGETS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
+_LEAST: Final = 1e-4
+"""The least probability that the logarithmic loss is taken of."""
 VW_ACTIVE: Final = "VW --active"
-ABLE: Final = {"expected change": ("linear",), "fragility": ("linear",), "committee": ("arf",)}
+ABLE: Final = {
+    "expected change": ("linear",),
+    "fragility": ("linear",),
+    "committee": ("arf",),
+    "importance": ("linear", "hat", "ht"),
+}
 """Which learners a strategy is for, where not for all."""
 PEERS: Final = (
     "PeriodicSampling",
@@ -94,6 +104,7 @@ def ours(budget: float, events: int) -> dict[str, QueryStrategy]:
         "variable": started(VariableUncertainty(budget)),
         "randomised variable": started(VariableUncertainty(budget, spread=1.0)),
         "selective": started(Selective(budget)),
+        "importance": started(Importance(budget)),
         "balanced": started(Balanced(budget)),
         "apart": started(Apart(Budgeted(budget))),
         "expected change": started(Budgeted(budget, "expected-change")),
@@ -106,25 +117,31 @@ def ours(budget: float, events: int) -> dict[str, QueryStrategy]:
 def decider(job: Job, stream: Stream, rows: list[Row]) -> Decide:
     """Return what decides in this job."""
     if job.strategy == "all":
-        return lambda scores, features, draw: True
+        return lambda scores, features, draw: 1.0
     strategy = ours(job.budget, len(rows)).get(job.strategy)
     if strategy is None:
         from efficiency_peers import Peer
 
         columns = [] if stream.name == "spam" else list(rows[0][0])
         return Peer(job.strategy, job.budget, stream.classes, job.seed, columns).decide
-    state, decide = strategy.start(), strategy.decide
+    state, decide, weigh = strategy.start(), strategy.decide, strategy.weigher()
 
-    def ask(scores: Scores, features: Mapping[str, float], draw: float) -> bool:
+    def ask(scores: Scores, features: Mapping[str, float], draw: float) -> float:
         nonlocal state
         decision, state = decide(scores, state, draw)
-        return decision.ask
+        if weigh is None or not decision.ask:
+            return decision.ask
+        return weigh(decision.propensity, decision.reason)
 
     return ask
 
 
 def measure(job: Job, stream: Stream, rows: list[Row]) -> dict[str, float]:
-    """Run one job; return its accuracy and mean recall in percent, and the share of events asked."""
+    """Run one job; return what came of it.
+
+    The accuracy and the mean recall in percent, how many points the mean confidence is above the accuracy, the mean
+    logarithmic loss (of probabilities of 0.0001 and more), and the share of events asked.
+    """
     if job.learner == VW:
         from efficiency_vw import lines, once, within
 
@@ -136,25 +153,34 @@ def measure(job: Job, stream: Stream, rows: list[Row]) -> dict[str, float]:
     decide = decider(job, stream, rows)
     chosen = ours(job.budget, len(rows)).get(job.strategy)
     wants = chosen.wants() if chosen else frozenset[str]()
-    waiting: deque[tuple[int, Row]] = deque()
+    waiting: deque[tuple[int, Row, float]] = deque()
     seen, right = Counter[str](), Counter[str]()
-    asked = 0
+    asked, sure, loss = 0, 0.0, 0.0
     for number, row in enumerate(rows):
         while waiting and waiting[0][0] < number:
-            features, label = waiting.popleft()[1]
-            model.learn(Example.model_construct(event_id="", features=features, label=label, weight=1.0))
+            _, (features, label), weight = waiting.popleft()
+            model.learn(Example.model_construct(event_id="", features=features, label=label, weight=weight))
         (scores,) = model.score_all([row[0]], wants)
         if isinstance(scores, RecordError):
             raise scores
         seen[row[1]] += 1
         right[row[1]] += scores.label == row[1]
-        if decide(scores, row[0], draws[number]):
+        sure += scores.confidence
+        loss -= log(max(_LEAST, scores.probabilities.get(row[1], 0.0)))
+        if weight := decide(scores, row[0], draws[number]):
             asked += 1
             if not job.unanswered or silent(str(number)) >= job.unanswered:
-                waiting.append((number + job.delay, row))
+                waiting.append((number + job.delay, row, weight))
     recall = 100.0 * sum(right[label] / seen[label] for label in seen) / len(seen)
-    accuracy, share = 100.0 * right.total() / len(rows), asked / len(rows)
-    return {"accuracy": accuracy, "recall": recall, "asked": share, "events": len(rows)}
+    accuracy = 100.0 * right.total() / len(rows)
+    return {
+        "accuracy": accuracy,
+        "recall": recall,
+        "overconfident": 100.0 * sure / len(rows) - accuracy,
+        "loss": loss / len(rows),
+        "asked": asked / len(rows),
+        "events": len(rows),
+    }
 
 
 def plan(options: argparse.Namespace, found: Mapping[str, Stream]) -> Iterator[Job]:

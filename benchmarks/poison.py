@@ -1,13 +1,13 @@
-"""What lying annotators do to a model, and what weighing them by trust mends.
+"""What lying annotators do to a model, and what the desk's guard mends: weighing them by trust, and gold questions.
 
     python benchmarks/poison.py [--seeds 5]
 
-Ten annotators; every event of the stream is a question to three of them, drawn anew each time. Honest ones are wrong in
-5 % of their answers. Liars know the truth and always say the next class, all the same one. *one answer*: the first is
-learned; *majority*: what more than half say; *weighed*: what `stream_al.robustness.Trust` makes more likely than not; *and
-5 % gold*: and in so many questions the truth is known, and learned instead. Accuracy is prequential, over all events; cells
-are means and 95 % intervals over seeds. The last column says how many of the liars were named at the end, and how many of
-the honest.
+Ten annotators; every event of the stream is a question to three of them, drawn anew each time, whose answers go to the
+desk of an `ActiveLearner`. Honest ones are wrong in 5 % of their answers. Liars know the truth and always say the next
+class, all the same one. *one answer*: the first is learned; *majority*: what more than half say; *weighed*: `agreement =
+"weighted"`; *and 5 % gold*: and every twentieth question is one of 50 whose answer is known. Accuracy is prequential, over
+all events but those 50; cells are means and 95 % intervals over seeds. The last column says how many of the liars were named
+at the end, and how many of the honest.
 """
 
 from __future__ import annotations
@@ -20,16 +20,22 @@ from rich.console import Console
 from rich.table import Table
 from river import datasets, linear_model, multiclass, preprocessing
 
-from stream_al.desk_rules import DeskRules
+from stream_al import ActiveLearner, DeskRules, Event, Label, Model, Random
 from stream_al.draws import Draws
-from stream_al.model import Model
-from stream_al.records import ClassLabel, Example
+from stream_al.gold import Gold, GoldQuestion
+from stream_al.records import ClassLabel
+from stream_al.reliability import standings_of
 from stream_al.replay.group import Estimate
 from stream_al.replay.report.numbers import estimate
-from stream_al.robustness import Trust
 
 WAYS = ("one answer", "majority", "weighed", "and 5 % gold")
-PEOPLE, ASKED, HONEST_WRONG, GOLD, NAMED = 10, 3, 0.05, 0.05, 0.5
+PEOPLE, ASKED, HONEST_WRONG, GOLD, KNOWN = 10, 3, 0.05, 0.05, 50
+RULES = {
+    WAYS[0]: DeskRules(),
+    WAYS[1]: DeskRules(quorum=ASKED, max_answers=ASKED),
+    WAYS[2]: DeskRules(quorum=ASKED, max_answers=ASKED, agreement="weighted"),
+    WAYS[3]: DeskRules(quorum=ASKED, max_answers=ASKED, agreement="weighted"),
+}
 STREAMS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "Phishing": (
         datasets.Phishing,
@@ -58,26 +64,34 @@ def answers(
 
 def run(
     events: Sequence[tuple[Any, ClassLabel]], estimator: Any, way: str, liars: int, seed: int
-) -> tuple[float, Trust]:
-    """Return the accuracy, and what was known of the annotators at the end."""
+) -> tuple[float, list[str]]:
+    """Return the accuracy, and who was distrusted at the end."""
     classes = tuple(sorted({label for _, label in events}))
-    model, rules, draw = Model(estimator), DeskRules(quorum=ASKED), Draws(f"poison/{seed}")
-    trust, right = Trust(classes), 0
-    for number, (features, truth) in enumerate(events):
-        right += model.score(features).label == truth
-        votes = answers(truth, classes, liars, draw, str(number))
-        gold = way == WAYS[3] and draw(f"gold/{number}") < GOLD
-        label: ClassLabel | None
-        if way == WAYS[0]:
-            label = next(iter(votes.values()))
-        elif way == WAYS[1]:
-            label = rules.agreed([*votes.values()])
-        else:
-            label = truth if gold else trust.agreed(votes)
-            trust = trust.after(votes, truth if gold else None)
-        if label is not None:
-            model.learn(Example(event_id=str(number), features=features, label=label))
-    return right / len(events), trust
+    draw = Draws(f"poison/{seed}")
+    known = sorted(range(len(events)), key=lambda number: draw(f"known/{number}"))[:KNOWN]
+    gold = [GoldQuestion(f"e{number}", *events[number]) for number in known]
+    learner = ActiveLearner(
+        Model(estimator, checkpoint_every=10**9),
+        Random(1.0),
+        rules=RULES[way],
+        window=None,
+        gold=Gold(gold, GOLD) if way == WAYS[3] else None,
+    )
+    right = 0
+    stream = [(number, *pair) for number, pair in enumerate(events) if number not in set(known)]
+    for number, features, truth in stream:
+        prediction, query, _ = learner.process(Event(id=f"e{number}", features=features))
+        check = learner.gold_asked
+        right += prediction.label == truth
+        for asked in (query, check):
+            if asked is None:
+                continue
+            answer = truth if asked is query else learner.desk.gold.truths[asked.event_id]
+            said = answers(answer, classes, liars, draw, f"{number}/{asked.event_id}")
+            for name, label in [*said.items()][: learner.desk.rules.quorum]:
+                learner.teach(Label(event_id=asked.event_id, label=label, annotator=name))
+    distrusted = [one.name for one in standings_of(learner.desk.memory) if one.distrusted]
+    return right / len(stream), distrusted
 
 
 def main() -> None:
@@ -92,12 +106,12 @@ def main() -> None:
         table.add_column(name, justify="right")
     for name, (dataset, make) in STREAMS.items():
         events = [(features, label) for features, label in dataset()]
-        for liars in (0, 1, 2, 3):
+        for liars in (0, 1, 2, 3, 6):
             cells = []
             for way in WAYS:
                 runs = [run(events, make(), way, liars, seed) for seed in seeds]
                 cells.append(estimate(Estimate.of([accuracy for accuracy, _ in runs]), percent=True))
-            named = [trust.distrusted(NAMED) for _, trust in runs]
+            named = [names for _, names in runs]
             lying = sum(int(person[1:]) < liars for one in named for person in one) / len(named)
             honest = sum(int(person[1:]) >= liars for one in named for person in one) / len(named)
             table.add_row(name, f"{liars / PEOPLE:.0%}", *cells, f"{lying:.1f} ({honest:.1f})")

@@ -1,11 +1,11 @@
 """What a replay costs beside bare River loops that predict and learn the same, in the same process.
 
-    python benchmarks/replay.py --data electricity.csv.gz [--events N] [--seeds 3] [--processes 2]
+    python benchmarks/replay.py [--data electricity.csv.gz] [--events N] [--seeds 3] [--processes 2]
 
 Twelve configurations: three strategies on each of four models. The bare loop asks River for probabilities at every
 event and teaches it the labels that the replay taught, when it did; nothing else, and no decision, either. Both do
 every run, one after the other, by turns; CPU time. Last, all runs together in several processes; wall time, beside
-the bare loops' CPU time divided by the processes.
+the bare loops' CPU time divided by the processes. Without --data the events are those of River's Bananas.
 """
 
 from __future__ import annotations
@@ -60,13 +60,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, required=True, help="a CSV file with a column `label`")
+    parser.add_argument("--data", type=Path, help="a CSV file with a column `label`, of two classes")
     parser.add_argument("--events", type=int, default=45_000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
-    events = open_events(EventsConfig(path=str(given.data), label_column="label"))
-    stream = LabelledStream.read(events, given.data.name, given.events)
+    if given.data:
+        events = open_events(EventsConfig(path=str(given.data), label_column="label"))
+        stream = LabelledStream.read(events, given.data.name, given.events)
+    else:
+        bundled = "river:Bananas"
+        stream = LabelledStream.read(open_events(EventsConfig(path=bundled)), bundled, given.events)
     plan = Plan(entries(STRATEGIES, models=MODELS, baselines=False), given.seeds)
     tune_collector()
     spent: dict[str, list[float]] = {model: [0.0, 0.0] for model in MODELS}
@@ -80,7 +84,7 @@ def main() -> None:
     run_plan(plan, stream, processes=given.processes)
     together = time.perf_counter() - began
     runs = len(plan.cells)
-    table = Table(title=f"{given.data.name}, {len(stream.rows):,} events, {runs} runs")
+    table = Table(title=f"{stream.name}, {len(stream.rows):,} events, {runs} runs")
     for name in ("model", "replay, s of CPU", "bare River, s of CPU", "ratio"):
         table.add_column(name, justify="left" if name == "model" else "right")
     totals = [sum(pair[side] for pair in spent.values()) for side in (0, 1)]

@@ -24,12 +24,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from river import compose, forest, linear_model, naive_bayes, preprocessing, tree
+from turns import ratio, take_turns, undisturbed
 
 from connectors.datasets import RiverEvents
 from connectors.files import Columns, CsvEvents, JsonlEvents, JsonlSink, event_lines
@@ -71,6 +72,13 @@ def rows_of(source: EventSource, limit: int) -> list[LabelledRow]:
     while not source.exhausted and len(found) < limit:
         found += [row for row in source.read(1000, 0.0) if isinstance(row, LabelledRow)]
     return found[:limit]
+
+
+def opened(path: Path, label: str) -> EventSource:
+    """Open a CSV file of labelled events; the labels of two classes are taken for 0 and 1."""
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+        kind = "int" if len({line.rsplit(",", 1)[-1] for line in file}) == 3 else "str"
+    return CsvEvents(event_lines(str(path)), Columns(label=label, label_type=kind))
 
 
 def taught(make: Callable[[], Any], rows: list[LabelledRow]) -> Model:
@@ -119,19 +127,10 @@ class Embedded:
         return b"".join(out)
 
 
-def calibrate() -> float:
-    """Return the CPU time of a fixed loop, which tells of a disturbed processor."""
-    before = time.thread_time()
-    total = 0.0
-    for number in range(20_000):
-        total += number * 0.5
-    return time.thread_time() - before
-
-
 def measure(
     make: Callable[[], Any], rows: list[LabelledRow], passes: int, folder: Path
 ) -> list[dict[str, float]]:
-    """Return the µs of CPU an event of each way, round by round; of the rounds that were not disturbed."""
+    """Return the µs of CPU that each way took over a segment, round by round; of the rounds that were not disturbed."""
     model, estimator = taught(make, rows), make()
     for row in rows:
         estimator.learn_one(dict(sorted(row.features.items())), row.truth)
@@ -155,32 +154,28 @@ def measure(
         for start in range(part.start, part.stop, RUN):
             deciding.answer(decode_events(lines[start : start + RUN]))  # type: ignore[arg-type]  # all are events
 
-    ways: dict[str, Callable[[slice], object]] = {
-        "bare": bare,
-        "decide": decide,
-        "learn": lambda part: embedded.work(lines[part]),
-        "durable": lambda part: durable.step(),
+    def at(way: Callable[[slice], object]) -> Callable[[int], object]:
+        return lambda number: way(slice(number * SEGMENT, (number + 1) * SEGMENT))
+
+    elapsed: list[float] = []
+
+    def timed(_: int) -> None:
+        began = time.perf_counter()
+        durable.step()
+        elapsed.append((time.perf_counter() - began) * 1e6)
+
+    ways = {
+        "bare": at(bare),
+        "decide": at(decide),
+        "learn": at(lambda part: embedded.work(lines[part])),
+        "durable": timed,
     }
-    rounds: list[dict[str, float]] = []
     tune_collector()
-    for start in range(0, len(rows) - SEGMENT + 1, SEGMENT):
-        found = {"calibration": calibrate()}
-        for name, way in ways.items():
-            began, before = time.perf_counter(), time.thread_time()
-            way(slice(start, start + SEGMENT))
-            found[name] = (time.thread_time() - before) * 1e6 / SEGMENT
-            found["elapsed"] = (time.perf_counter() - began) * 1e6 / SEGMENT  # the last is durable
-            found["calibration"] = max(found["calibration"], calibrate())
-        rounds.append(found)
+    rounds = take_turns(ways, len(rows) // SEGMENT - 1)
     gc.unfreeze()
-    usual = median(found["calibration"] for found in rounds)
-    return [found for found in rounds[1:] if found["calibration"] <= 1.1 * usual]
-
-
-def ratio(rounds: list[dict[str, float]], name: str) -> str:
-    """Return how many times bare, in one round: the median (the quartiles)."""
-    low, middle, high = quantiles((found[name] / found["bare"] for found in rounds), n=4)
-    return f"{middle:.2f}× ({low:.2f}–{high:.2f})"
+    for turn, waited in zip(rounds, elapsed[1:], strict=True):
+        turn["elapsed"] = waited
+    return undisturbed(rounds)
 
 
 def main() -> None:
@@ -193,13 +188,7 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=3, help="how often to go through them")
     options = parser.parse_args()
     if options.data:
-        name = options.data.name
-        opened = gzip.open if options.data.suffix == ".gz" else open
-        with opened(options.data, "rt") as file:
-            kind = "int" if len({line.rsplit(",", 1)[-1] for line in file}) == 3 else "str"
-        source: EventSource = CsvEvents(
-            event_lines(str(options.data)), Columns(label=options.label_column, label_type=kind)
-        )
+        name, source = options.data.name, opened(options.data, options.label_column)
     else:
         name, source = "river:Shuttle", RiverEvents("river:Shuttle")
     rows = rows_of(source, options.events)
@@ -214,9 +203,9 @@ def main() -> None:
             rounds = measure(make, rows, options.passes, Path(folder))
         table.add_row(
             label,
-            f"{median(found['bare'] for found in rounds):.1f}",
-            *(ratio(rounds, way) for way in ("decide", "learn", "durable")),
-            f"{median(found['elapsed'] for found in rounds):.1f}",
+            f"{median(found['bare'] for found in rounds) / SEGMENT:.1f}",
+            *(ratio(rounds, way, "bare") for way in ("decide", "learn", "durable")),
+            f"{median(found['elapsed'] for found in rounds) / SEGMENT:.1f}",
             f"{len(rounds)} of {len(rows) * options.passes // SEGMENT - 1}",
         )
     Console(width=140).print(table)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 
 from stream_al.codec import EventRow, QueryRow
+from stream_al.groups import MemberState
 from stream_al.labels import QueryState
 from stream_al.ports import NEVER, OUTPUTS, Batch, IncomingLabel, Position, Progress, Received, Recovered
 from stream_al.records import DeadLetter, Label, LogRecord
@@ -122,6 +123,7 @@ class MemoryStore:
         self.log: list[LogRecord] = []
         self.received: list[Received] = []
         self.queries: dict[str, QueryState] = {}
+        self.members: dict[str, MemberState] = {}
         self._progress: Progress | None = None
         self._snapshots: dict[int, bytes] = {}
         self._keep = keep_batches
@@ -130,7 +132,12 @@ class MemoryStore:
         """Return where the last commit left off."""
         if self._progress is None:
             return None
-        return Recovered(deepcopy(self._progress), list(self.queries.values()), self.batches[-1].outputs())
+        return Recovered(
+            deepcopy(self._progress),
+            list(self.queries.values()),
+            self.batches[-1].outputs(),
+            list(self.members.values()),
+        )
 
     def commit(self, batch: Batch) -> None:
         """Take over all of a batch."""
@@ -146,6 +153,7 @@ class MemoryStore:
             if known is not None and not state.query:
                 state = state._replace(query=known.query, abstained=known.abstained)
             self.queries[state.event_id] = state
+        self.members |= {member.event_id: member for member in batch.members}
         if batch.snapshot is not None:
             self.save_snapshot(*batch.snapshot)
         self._progress = deepcopy(batch.progress)

@@ -6,7 +6,7 @@ example an amendment is of, and what is to be folded instead of it. Nothing is h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple, Protocol
 
@@ -41,6 +41,28 @@ class ListedLog(list[LogRecord | None]):
     def examples(self, start: int = 0) -> Iterator[LogRecord | None]:
         """Yield the records from a number on."""
         yield from islice(self, start, None)
+
+
+class Continued:
+    """A log, and the records that were folded after it and are not appended yet.
+
+    Parameters
+    ----------
+    log
+        The log.
+    length
+        How many records of it there are.
+    then
+        The records that follow them; may grow.
+    """
+
+    def __init__(self, log: ExampleLog, length: int, then: Sequence[LogRecord]) -> None:
+        self._log, self._length, self._then = log, length, then
+
+    def examples(self, start: int = 0) -> Iterator[LogRecord | None]:
+        """Yield the records from a number on."""
+        yield from islice(self._log.examples(start), max(0, self._length - start))
+        yield from self._then[max(0, start - self._length) :]
 
 
 class Rewritten:

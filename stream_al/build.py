@@ -16,6 +16,8 @@ from stream_al.desk_rules import DeskRules
 from stream_al.errors import ConfigError, ModelError
 from stream_al.learner import ActiveLearner
 from stream_al.model import Model
+from stream_al.monitor import LogMonitors
+from stream_al.window import require_clustering
 
 
 def build_learner(config: Config, name: str = "the configuration") -> ActiveLearner:
@@ -36,6 +38,9 @@ def build_learner(config: Config, name: str = "the configuration") -> ActiveLear
         )
     except ModelError as error:
         raise ConfigError(f"{name}: [model] {error}") from None
+    groups = config.group_rules()
+    if groups is not None and groups.window:
+        require_clustering()
     return ActiveLearner(
         model,
         config.query_strategy(),
@@ -44,7 +49,23 @@ def build_learner(config: Config, name: str = "the configuration") -> ActiveLear
         window=config.accuracy.window,
         calibrated=config.strategy.calibrated,
         drift=config.drift.rules(),
+        gold=config.gold.gold(),
+        groups=groups,
     )
+
+
+def log_monitors(config: Config, name: str = "the configuration") -> LogMonitors:
+    """Return fresh monitors of the log of examples, for a pipeline whose events are in partitions.
+
+    Raises
+    ------
+    ConfigError
+        When what is to be watched cannot be, where nobody sees all events.
+    """
+    try:
+        return LogMonitors(calibrated=config.strategy.calibrated, drift=config.drift.rules())
+    except ValueError as error:
+        raise ConfigError(f"{name}: [drift] {error}") from None
 
 
 def desk_rules(labels: LabelsConfig) -> DeskRules:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
@@ -52,6 +53,9 @@ UNUSABLE: Final = {
     "Set": "depends on Python's hash of a text, which differs from process to process",
 }
 """By the name of a River class (or of one it derives from), why it cannot be part of a model."""
+
+_IGNORES_WEIGHTS: Final = (ensemble.SRPClassifier,)
+"""Wrappers that take a weight and leave it out."""
 
 _KEEPS_NAMES: Final = (
     compose.Discard,
@@ -112,6 +116,31 @@ def _refuse_unusable(part: object) -> None:
     if issubclass(kind, neighbors.KNNClassifier) and vars(part)["cleanup_every"]:
         raise ModelError(
             "KNNClassifier with cleanup_every fails at every clean-up (River 0.26.1); leave it at 0"
+        )
+
+
+def require_weights(
+    estimator: object, why: str = "this strategy gives its labels; use another strategy"
+) -> None:
+    """Refuse what does not learn with weights. A pipeline leaves them out in silence where its last step knows none.
+
+    Raises
+    ------
+    ModelError
+        Naming the part that knows no weights, or ignores them, and the remedy.
+    """
+    last: Any = estimator
+    while True:
+        if isinstance(last, compose.Pipeline):
+            last = next(reversed(last.steps.values()))
+        elif isinstance(last, base.Wrapper) and not isinstance(last, _IGNORES_WEIGHTS):
+            last = last._wrapped_model
+        else:
+            break
+    if "w" not in inspect.signature(last.learn_one).parameters:
+        raise ModelError(
+            f"{type(last).__name__} does not learn with weights, which {why}, or use a model "
+            "that does: LogisticRegression, a Hoeffding tree, or bagging or one-vs-rest of these"
         )
 
 

@@ -7,14 +7,21 @@ quorum, or there is a reason why it was not used. A waiting label is settled lat
 from __future__ import annotations
 
 import json
+from array import array
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, NamedTuple
+from itertools import pairwise, takewhile
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 
-from stream_al.codec import QueryRow, decode_query
+from stream_al.codec import QueryRow, decode_json, decode_query
 from stream_al.desk_rules import DeskRules
-from stream_al.records import Amendment, ClassLabel, Example, Label, LogRecord, Query
+from stream_al.gold import Gold, GoldQuestion
+from stream_al.open_queries import OpenQueries, OpenQuery
+from stream_al.records import Amendment, ClassLabel, Example, Label, LogRecord, Query, class_text
+from stream_al.reliability import Reliability
+from stream_al.strategies import Weigher
 
 OUTCOMES: Final = {
     "example": "became (part of) an example the model learned from",
@@ -22,6 +29,7 @@ OUTCOMES: Final = {
     "amendment": "became (part of) an amendment of an example that had been learned",
     "refused": "became an example that the model could not learn",
     "duplicate": "the same annotator gave this answer before",
+    "gold": "answered a question whose answer was known, to see who answers rightly",
     "replaced": "the same annotator gave another answer before it was learned",
     "correction-after-learning": "the same annotator gave another answer after it was learned, which cannot be amended",
     "already-answered": "the query had been answered by others",
@@ -35,8 +43,17 @@ OUTCOMES: Final = {
 }
 """The named outcomes of a label; besides them the reasons of `RecordError`, for what is no usable label."""
 
-STATUSES: Final = ("open", "answered", "disputed", "unanswerable", "expired", "withdrawn", "erased")
-USED: Final = frozenset({"example", "amendment", "waiting"})
+STATUSES: Final = (
+    "open",
+    "answered",
+    "disputed",
+    "unanswerable",
+    "expired",
+    "withdrawn",
+    "erased",
+    "checked",
+)
+USED: Final = frozenset({"example", "amendment", "waiting", "gold"})
 """The outcomes of labels that were used, or will be; every other one is a dead letter."""
 
 
@@ -64,6 +81,7 @@ class QueryState(NamedTuple):
     event_id: str
     status: str
     utility: float
+    """What its label is worth: as asked, or by the model as it was when it was last scored again."""
     asked: int
     """The number of the event; open queries are in this order."""
     query: str
@@ -72,15 +90,6 @@ class QueryState(NamedTuple):
     clock: str | None
     example: int | None
     closed: int | None
-
-
-@dataclass(slots=True)
-class _Open:
-    query: QueryRow
-    line: str
-    clock: datetime | None
-    votes: dict[str, Vote] = field(default_factory=dict)
-    abstained: list[str] = field(default_factory=list)
 
 
 class _Closed(NamedTuple):
@@ -100,6 +109,10 @@ class LabelDesk:
         Keep what changes until `take_changes` takes it. Without a store nobody takes it, and it would grow.
     on_close
         Told, of every query that is closed, its event and the label agreed on, or None without one.
+    weigh
+        Tells the weight of each example (`QueryStrategy.weigher`); None weighs each 1.
+    gold
+        The questions whose answers are known, mixed among the others (`stream_al.gold`).
     """
 
     def __init__(
@@ -108,52 +121,72 @@ class LabelDesk:
         *,
         keep_changes: bool = True,
         on_close: Callable[[str, ClassLabel | None], None] | None = None,
+        weigh: Weigher | None = None,
+        gold: Gold | None = None,
     ) -> None:
         self.rules = rules or DeskRules()
+        self.gold = gold or Gold(())
+        self.gold_asked = 0
+        """How many gold questions were asked."""
         self._most = self.rules.max_open  # at hand, as every event asks for it
         self.keep_changes = keep_changes
+        self.weigh = weigh
         self._on_close = on_close
         self.amends = self.rules.corrections == "amend"
         """Whether a changed answer amends what was learned; somebody must then keep the log (`ActiveLearner.log`)."""
         self.expires = self.rules.expire_after is not None or self.rules.expire_after_events is not None
-        self._open: dict[str, _Open] = {}
-        self._closed: dict[str, _Closed] = {}
+        self._open = self._none_open()
+        self._closed: OrderedDict[str, _Closed] = OrderedDict()  # its first is found at once, unlike a dict's
         self._closings = 0
         self._clock: datetime | None = None
         self._changed: dict[str, QueryState] = {}
-        self._least: str | None = None
+        self._turn, self._turn_serial = (
+            -1,
+            0,
+        )  # the event's number and the query's, of the one scored again last
+        self.people = Reliability() if self.rules.agreement == "weighted" or self.gold.questions else None
+        """How far the annotators are trusted, where the rules weigh them or gold questions test them."""
+
+    def _none_open(self) -> OpenQueries:
+        return OpenQueries(ranked=self.rules.when_full == "withdraw-least")
 
     def __len__(self) -> int:
         return len(self._open)
 
     def __contains__(self, event_id: str) -> bool:
-        return event_id in self._open or event_id in self._closed
+        return event_id in self._open.held or event_id in self._closed
 
     def is_open(self, event_id: str) -> bool:
         """Tell whether a query of this event waits for answers."""
-        return event_id in self._open
+        return event_id in self._open.held
+
+    def query(self, event_id: str) -> QueryRow:
+        """Return an open query, to look at."""
+        return self._open.peek(event_id).query
+
+    @property
+    def open_events(self) -> list[str]:
+        """The events of the open queries, oldest first."""
+        return list(self._open.held)
 
     @property
     def open_queries(self) -> list[Query]:
         """The open queries, oldest first."""
-        return [held.query.public() for held in self._open.values()]
+        return [held.query.public() for held in self._open]
 
     @property
     def oldest(self) -> datetime | None:
         """Return when the oldest open query was asked, by its event; None without one, or without a timestamp."""
-        return next((held.query.asked_at for held in self._open.values()), None)
-
-    def line(self, event_id: str) -> bytes:
-        """Return an open query as the line of JSON it was written as when it was asked."""
-        return self._open[event_id].line.encode()
+        oldest = self._open.oldest
+        return None if oldest is None else oldest.query.asked_at
 
     def blocks(self, event_id: str, utility: float) -> str | None:
         """Return why an event cannot be asked about: ``"already-asked"``, ``"queue-full"``, or None."""
-        if event_id in self._open or event_id in self._closed:
+        held = self._open.held
+        if event_id in held or event_id in self._closed:
             return "already-asked"
-        if len(self._open) >= self._most and (
-            self.rules.when_full == "stop-asking"
-            or not utility > self._open[self._find_least()].query.utility
+        if len(held) >= self._most and (
+            self.rules.when_full == "stop-asking" or not utility > self._open.least[0]
         ):
             return "queue-full"
         return None
@@ -164,38 +197,65 @@ class LabelDesk:
             query = QueryRow.of(query)
         settled: list[Settled] = []
         if len(self._open) >= self._most:
-            settled = self._close(self._find_least(), "withdrawn", "a more useful query took its place")
-        held = _Open(query, query.to_json().decode(), self._clock)
-        self._open[query.event_id] = held
-        if self._least is not None and query.utility < self._open[self._least].query.utility:
-            self._least = query.event_id
-        self._note(query.event_id)
+            settled = self._close(self._open.least[1], "withdrawn", "a more useful query took its place")
+        held = OpenQuery(query, query.to_json().decode(), self._clock)
+        self._open.add(held)
+        self._note(held)
         return settled
+
+    def next_gold(self) -> GoldQuestion | None:
+        """Return the gold question whose turn it is; None where all are open, or there is no room."""
+        questions = self.gold.questions
+        if len(self._open) < self._most:
+            for _ in questions:
+                question = questions[self.gold_asked % len(questions)]
+                self.gold_asked += 1
+                if not self.is_open(question.id):
+                    self._closed.pop(question.id, None)  # it may be asked again
+                    return question
+        return None
 
     def advance(self, event_number: int, timestamp: datetime | None) -> list[Settled]:
         """Let time pass until this event; return the labels settled because their query expired."""
         settled: list[Settled] = []
         if timestamp is not None and (self._clock is None or timestamp > self._clock):
             if self._clock is None:  # queries asked before there was any time begin to age now
-                for event_id, held in self._open.items():
-                    held.clock = timestamp
-                    self._note(event_id)
+                for held in self._open.begin(timestamp):
+                    self._note(held)
             self._clock = timestamp
-        for event_id in self._expired(event_number):
-            settled += self._close(event_id, "expired", "the query expired before enough people had answered")
+        # By number and by time the others are younger than the oldest.
+        while (oldest := self._open.oldest) is not None and self._is_old(oldest, event_number):
+            detail = "the query expired before enough people had answered"
+            settled += self._close(oldest.query.event_id, "expired", detail)
         return settled
 
-    def _expired(self, event_number: int) -> list[str]:
+    def _is_old(self, held: OpenQuery, event_number: int) -> bool:
         by_number, by_time = self.rules.expire_after_events, self.rules.expire_after
-        found = []
-        for event_id, held in self._open.items():
-            old = by_number is not None and event_number - held.query.event_number > by_number
-            if not old and by_time is not None and held.clock is not None and self._clock is not None:
-                old = self._clock - held.clock > by_time
-            if not old:
-                break  # oldest first, by number and by time, so the others are younger
-            found.append(event_id)
-        return found
+        if by_number is not None and event_number - held.query.event_number > by_number:
+            return True
+        if by_time is None or held.clock is None or self._clock is None:
+            return False
+        return self._clock - held.clock > by_time
+
+    # ── scoring again (`stream_al.rescoring`) ────────────────────────────────────────────────────
+
+    def take_turns(self, most: int) -> list[QueryRow]:
+        """Return open queries in the order they were asked, from behind those of the last call on, then from the first."""
+        held = self._open.behind(self._turn_serial, most, self.gold.truths)
+        if held:
+            self._turn, self._turn_serial = held[-1].query.event_number, held[-1].serial
+        return [opened.query for opened in held]
+
+    def revalue(self, event_id: str, utility: float) -> None:
+        """Take note of what an open query's label is worth by now."""
+        held = self._open.revalue(event_id, utility)
+        if held is not None:
+            self._note(held)
+
+    def untouched(self, event_id: str) -> bool:
+        """Tell whether nobody has answered an open query yet, not even that they cannot say."""
+        held = self._open.peek(event_id)
+        return not held.votes and not held.abstained
 
     def withdraw(self, event_id: str, detail: str) -> list[Settled]:
         """Close an open query without an answer; return the labels settled by it."""
@@ -230,6 +290,8 @@ class LabelDesk:
             return [settled_late], amendment
         if label.label is None:
             return self._abstain(held, vote), None
+        if label.event_id in self.gold.truths:
+            return self._check(held, vote), None
         settled: list[Settled] = []
         if label.annotator in held.abstained:
             held.abstained.remove(label.annotator)  # an annotator has one say, the last
@@ -241,18 +303,36 @@ class LabelDesk:
             settled.append(_settle(before, "replaced", detail))
             del held.votes[label.annotator]  # the new answer counts as given now
         held.votes[label.annotator] = vote
-        agreed = self.rules.agreed([v.label.label for v in held.votes.values() if v.label.label is not None])
+        agreed = self._agreed({who: v.label.label for who, v in held.votes.items()}, held.query)
         if agreed is not None:
-            example = _example(held, agreed)
+            example = _example(held, agreed, self.weigh)
             return settled + self._close(label.event_id, "answered", "", agreed, example_number), example
         if len(held.votes) >= self.rules.max_answers:
             detail = f"{len(held.votes)} answers and no {self.rules.agreement} agreement"
             return settled + self._close(label.event_id, "disputed", detail), None
-        self._note(label.event_id)
+        self._note(held)
         detail = f"{len(held.votes)} of {max(self.rules.quorum, len(held.votes) + 1)} answers"
         return [*settled, _settle(vote, "waiting", detail)], None
 
-    def _abstain(self, held: _Open, vote: Vote) -> list[Settled]:
+    def _check(self, held: OpenQuery, vote: Vote) -> list[Settled]:
+        """Compare an answer to a gold question with what is known."""
+        event_id, who, said = held.query.event_id, vote.label.annotator, vote.label.label
+        assert self.people is not None
+        assert said is not None
+        if who in held.votes:
+            return [_settle(vote, "duplicate", f"{who} has answered this before")]
+        truth = self.gold.truths[event_id]
+        self.people.compare({who: said}, truth)
+        held.votes[who] = vote
+        detail = f"{who} is right" if _same(said, truth) else f"{who} says {said!r}; it is {truth!r}"
+        settled = [_settle(vote, "gold", detail)]
+        if len(held.votes) >= self.rules.quorum:
+            held.votes.clear()  # they are settled
+            return settled + self._close(event_id, "checked", "")
+        self._note(held)
+        return settled
+
+    def _abstain(self, held: OpenQuery, vote: Vote) -> list[Settled]:
         annotator = vote.label.annotator
         if annotator in held.abstained:
             return [_settle(vote, "duplicate", f"{annotator} abstained before")]
@@ -263,7 +343,7 @@ class LabelDesk:
         if len(held.abstained) >= self.rules.max_abstentions:
             detail = f"{len(held.abstained)} annotators could not say"
             return settled + self._close(held.query.event_id, "unanswerable", detail)
-        self._note(held.query.event_id)
+        self._note(held)
         return settled
 
     def answers(self, event_id: str) -> dict[str, ClassLabel | None]:
@@ -325,8 +405,21 @@ class LabelDesk:
         outcome = "abstained" if new is None else "already-answered" if _same(new, after) else "outvoted"
         return _settle(vote, outcome, f"{change}; the agreement stays {after!r}"), None
 
-    def _agreed(self, answers: dict[str, ClassLabel | None]) -> ClassLabel | None:
-        return self.rules.agreed([answer for answer in answers.values() if answer is not None])
+    def _agreed(
+        self, answers: dict[str, ClassLabel | None], query: QueryRow | None = None
+    ) -> ClassLabel | None:
+        """Return the class agreed on, if there is one; without a query no second opinion is asked for."""
+        votes = {who: answer for who, answer in answers.items() if answer is not None}
+        labels = list(votes.values())
+        needed = self.rules.quorum
+        if query is not None and query.predicted is not None:
+            chance = query.probabilities.get(class_text(query.predicted), 0.0)
+            needed = self.rules.needed(labels, query.predicted, chance)
+        if len(votes) < needed:
+            return None
+        if self.people is None or self.rules.agreement != "weighted":
+            return self.rules.agreed(labels)
+        return self.people.agreed(votes, self.rules.sure)
 
     def _reopen(
         self, event_id: str, closed: _Closed, answers: dict[str, ClassLabel | None], agreed: ClassLabel | None
@@ -348,8 +441,6 @@ class LabelDesk:
         example: int | None = None,
     ) -> list[Settled]:
         held = self._open.pop(event_id)
-        if event_id == self._least:
-            self._least = None
         settled = []
         outcome = {"disputed": "no-agreement", "unanswerable": "no-agreement"}.get(status, status)
         for vote in held.votes.values():
@@ -359,34 +450,32 @@ class LabelDesk:
                 settled.append(_settle(vote, "example", _named(example)))
             else:
                 settled.append(_settle(vote, "outvoted", f"the others agreed on {agreed!r}"))
+        # Where answers are known, trust rests on these alone: what people say of each other a crowd of liars decides.
+        if self.people is not None and not self.gold.questions and status in ("answered", "disputed"):
+            votes = {who: v.label.label for who, v in held.votes.items() if v.label.label is not None}
+            self.people.compare(votes)
         self._closings += 1
-        utility, asked, clock = held.query.utility, held.query.event_number, _iso(held.clock)
+        utility, asked, clock = held.utility, held.query.event_number, _iso(held.clock)
         state = QueryState(event_id, status, utility, asked, "", "", "", clock, example, self._closings)
         self._closed[event_id] = _Closed(state, {name: vote.label.label for name, vote in held.votes.items()})
         if len(self._closed) > self.rules.remember:
-            del self._closed[next(iter(self._closed))]
+            self._closed.popitem(last=False)
         if self.keep_changes:
             self._changed[event_id] = self._state(event_id, held, status, example, self._closings)
         if self._on_close is not None:
             self._on_close(event_id, agreed)
         return settled
 
-    def _find_least(self) -> str:
-        """Return the open query of least utility; of equals the oldest."""
-        if self._least is None:
-            self._least = min(self._open, key=lambda event_id: self._open[event_id].query.utility)
-        return self._least
-
     # ── state ────────────────────────────────────────────────────────────────────────────────────
 
     def _state(
-        self, event_id: str, held: _Open, status: str, example: int | None, closed: int | None
+        self, event_id: str, held: OpenQuery, status: str, example: int | None, closed: int | None
     ) -> QueryState:
         votes = [[v.number, v.label.model_dump(mode="json"), v.position] for v in held.votes.values()]
         return QueryState(
             event_id,
             status,
-            held.query.utility,
+            held.utility,
             held.query.event_number,
             held.line,
             json.dumps(votes) if votes else "[]",
@@ -396,9 +485,10 @@ class LabelDesk:
             closed,
         )
 
-    def _note(self, event_id: str) -> None:
+    def _note(self, held: OpenQuery) -> None:
         if self.keep_changes:
-            self._changed[event_id] = self._state(event_id, self._open[event_id], "open", None, None)
+            event_id = held.query.event_id
+            self._changed[event_id] = self._state(event_id, held, "open", None, None)
 
     def take_changes(self) -> list[QueryState]:
         """Return the queries changed since the last call, as they are now."""
@@ -411,44 +501,75 @@ class LabelDesk:
         """The newest event timestamp seen, ISO-8601; only kept while queries expire by time."""
         return _iso(self._clock)
 
+    @property
+    def memory(self) -> str | None:
+        """What the desk knows besides its queries, as JSON; None while there is nothing."""
+        people = None if self.people is None else self.people.dump()
+        turn = self._turn if self._turn >= 0 else None
+        known = {"turn": turn, "people": people, "gold": self.gold_asked or None}
+        kept = {name: value for name, value in known.items() if value is not None}
+        return json.dumps(kept) if kept else None
+
     def dump(self) -> Iterator[QueryState]:
         """Yield every query, the open ones in the order they were asked, then the closed in theirs."""
-        for event_id, held in self._open.items():
-            yield self._state(event_id, held, "open", None, None)
+        for held in self._open:
+            yield self._state(held.query.event_id, held, "open", None, None)
         for closed in self._closed.values():
             yield closed.state._replace(votes=_written(closed.answers), abstained="[]")
 
-    def load(self, states: Iterable[QueryState], clock: str | None = None) -> None:
+    def load(self, states: Iterable[QueryState], clock: str | None = None, memory: str | None = None) -> None:
         """Take over what `dump` gave, or the newest that `take_changes` gave of each query, in any order."""
-        self._open, self._closed, self._changed, self._closings, self._least = {}, {}, {}, 0, None
+        self._open, self._closed, self._changed, self._closings = self._none_open(), OrderedDict(), {}, 0
         self._clock = None if clock is None else datetime.fromisoformat(clock)
-        for state in sorted(states, key=lambda state: (state.closed or 0, state.asked)):
-            votes = [
-                Vote(number, Label.model_construct(**label), position)
-                if state.closed
-                else Vote(number, Label.model_validate_json(json.dumps(label)), position)
-                for number, label, position in json.loads(state.votes)
-            ]
+        asked, closed = array("q"), []
+        for state in states:
             if state.closed is None:
-                held = _Open(
-                    decode_query(state.query),
-                    state.query,
-                    None if state.clock is None else datetime.fromisoformat(state.clock),
-                    {vote.label.annotator: vote for vote in votes},
-                    json.loads(state.abstained),
-                )
-                self._open[state.event_id] = held
+                self._open.add(_opened(state))
+                asked.append(
+                    2 * state.asked + (state.event_id in self.gold.truths)
+                )  # which are asked together
             else:
-                answers = {v.label.annotator: v.label.label for v in votes}
-                self._closed[state.event_id] = _Closed(
-                    state._replace(query="", votes="", abstained=""), answers
-                )
-                self._closings = state.closed
-                if len(self._closed) > self.rules.remember:
-                    del self._closed[next(iter(self._closed))]
+                closed.append(state)
+        if any(later < earlier for earlier, later in pairwise(asked)):
+            unordered, self._open = self._open, self._none_open()
+            for _, event_id in sorted(zip(asked, unordered.held, strict=True), key=itemgetter(0)):
+                self._open.add(unordered.pop(event_id))
+        for state in sorted(closed, key=lambda state: (state.closed, state.asked)):
+            answers = {label["annotator"]: label["label"] for _, label, _ in decode_json(state.votes)}
+            self._closed[state.event_id] = _Closed(state._replace(query="", votes="", abstained=""), answers)
+            self._closings = state.closed or 0
+            if len(self._closed) > self.rules.remember:
+                self._closed.popitem(last=False)
+        self._remember({} if memory is None else json.loads(memory))
+
+    def _remember(self, known: dict[str, Any]) -> None:
+        """Take over what `memory` gave."""
+        self._turn, self._turn_serial = int(known.get("turn", -1)), 0
+        if self._turn >= 0:
+            last = takewhile(lambda held: held.query.event_number <= self._turn, self._open)
+            self._turn_serial = max((held.serial for held in last), default=0)
+        if self.people is not None:
+            self.people = Reliability.load(known.get("people"))
+        self.gold_asked = int(known.get("gold", 0))
 
 
-def _example(held: _Open, agreed: ClassLabel) -> Example:
+def _opened(state: QueryState) -> OpenQuery:
+    """Return a query as it was stored while it was open."""
+    votes = [
+        Vote(number, Label.model_validate_json(json.dumps(label)), position)
+        for number, label, position in json.loads(state.votes)
+    ]
+    return OpenQuery(
+        decode_query(state.query),
+        state.query,
+        None if state.clock is None else datetime.fromisoformat(state.clock),
+        {vote.label.annotator: vote for vote in votes},
+        json.loads(state.abstained),
+        utility=state.utility,
+    )
+
+
+def _example(held: OpenQuery, agreed: ClassLabel, weigh: Weigher | None) -> Example:
     query = held.query
     agreeing = [vote.label for vote in held.votes.values() if _same(vote.label.label, agreed)]
     times = [label.timestamp for label in agreeing if label.timestamp is not None]
@@ -456,8 +577,10 @@ def _example(held: _Open, agreed: ClassLabel) -> Example:
         event_id=query.event_id,
         features=query.features,
         label=agreed,
+        weight=1.0 if weigh is None else weigh(query.propensity, query.reason),
         propensity=query.propensity,
         predicted=query.predicted,
+        confidence=None if query.predicted is None else query.probabilities.get(class_text(query.predicted)),
         annotators=tuple(label.annotator for label in agreeing),
         asked_at=query.asked_at,
         labelled_at=max(times, default=None),

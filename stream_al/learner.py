@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Final, NamedTuple
 
 import msgspec
@@ -16,13 +17,18 @@ from stream_al.codec import EventRow, PredictionRow, QueryRow
 from stream_al.desk_rules import DeskRules
 from stream_al.draws import Draws
 from stream_al.errors import RecordError, SnapshotError
+from stream_al.estimators import require_weights
+from stream_al.following import follow
+from stream_al.gold import Gold, disguised
+from stream_al.groups import GroupRules, Groups, MemberState
 from stream_al.insight import Insight
-from stream_al.labels import LabelDesk, QueryState, Settled
+from stream_al.labels import USED, LabelDesk, QueryState, Settled
 from stream_al.model import Model
 from stream_al.monitor.accuracy import WINDOW, Accuracy
 from stream_al.monitor.calibration import FINE
 from stream_al.monitor.drift import Drift, DriftRules
 from stream_al.monitor.enough import enough_of
+from stream_al.monitor.logged import tested
 from stream_al.records import (
     Amendment,
     ClassLabel,
@@ -34,6 +40,7 @@ from stream_al.records import (
     Query,
     class_text,
 )
+from stream_al.rescoring import rescore
 from stream_al.strategies import Budgeted, ColdStart, Decision, QueryStrategy, State, while_late
 from stream_al.uncertainty import Scores
 
@@ -70,11 +77,16 @@ class Taught(NamedTuple):
     example: Example | None
     settled: list[Settled]
     amendment: Amendment | None = None
+    followers: tuple[LogRecord, ...] = ()
+    """What it means to the others of its group: examples that are propagated, and amendments of those."""
+    withdrawn: tuple[str, ...] = ()
+    """The events whose queries were withdrawn, as the model has become sure (`DeskRules.withdraw_below`)."""
 
     @property
-    def record(self) -> LogRecord | None:
-        """What the log of examples grows by."""
-        return self.example or self.amendment
+    def records(self) -> list[LogRecord]:
+        """What the log of examples grows by, in this order."""
+        said = self.example or self.amendment
+        return [*self.followers] if said is None else [said, *self.followers]
 
 
 class Incident(NamedTuple):
@@ -93,6 +105,10 @@ class Incident(NamedTuple):
     """Labels whose query expired or was withdrawn."""
     error: RecordError | None = None
     """Why the event has no prediction."""
+    event: bytes | None = None
+    """The event that the query is about, as JSON, where it is another one: of the cold-start window."""
+    gold: QueryRow | None = None
+    """The gold question asked along with the query."""
 
 
 class ActiveLearner:
@@ -117,13 +133,19 @@ class ActiveLearner:
         None does not watch the accuracy.
     calibrated
         Whether the strategy sees calibrated probabilities (`stream_al.monitor.Calibration`), so that "confidence below
-        0.7" means that less than 70 % of such answers are right. Predictions show what the model said.
+        0.7" means that less than 70 % of such answers are right. Predictions show what the model said. Or a function that
+        rescales scores, where somebody else knows how (`stream_al.monitor.LogMonitors`).
     log
         Where the examples learned can be read again, so that they can be amended. Whoever gives one appends to it what
         `teach` and `amend` return, before the next call. None: what was learned is not changed, and a changed answer
         is ``correction-after-learning``.
     drift
         What to watch for changes of the stream (`stream_al.monitor.Drift`); None watches nothing.
+    gold
+        Questions whose answers are known, to be mixed among the others; None mixes in none.
+    groups
+        When near-duplicates of an open query are grouped with it (`stream_al.groups`); None asks about each. Without a
+        ``log`` a label that is propagated stays, whatever people say later.
 
     Examples
     --------
@@ -146,29 +168,44 @@ class ActiveLearner:
         rules: DeskRules | None = None,
         key: str = "stream_al",
         window: int | None = WINDOW,
-        calibrated: bool = False,
+        calibrated: bool | Callable[[Scores], Scores] = False,
         log: ExampleLog | None = None,
         drift: DriftRules | None = None,
+        gold: Gold | None = None,
+        groups: GroupRules | None = None,
     ) -> None:
         self.model = model if isinstance(model, Model) else Model(model)
+        self.desk = LabelDesk(rules, keep_changes=False, on_close=self._closed, gold=gold)
         self.strategy = strategy or default_strategy()
         Insight(self.model.estimator, self._wants | self._looks)  # which says what cannot be
+        if self.desk.weigh is not None:
+            require_weights(self.model.estimator)
         self.accuracy = None if window is None else Accuracy(window)
         """How accurate the answers are; see `stream_al.monitor`."""
         self.drift = None if drift is None else Drift(drift)
         """Whether the stream changes; see `stream_al.monitor`."""
-        self.calibrated = calibrated
-        if self.accuracy is None and (calibrated or enough_of(self.strategy) is not None):
-            what = "calibrated" if calibrated else "ConfidentEnough"
+        self.calibrated = bool(calibrated)
+        self.calibrate_by(calibrated if callable(calibrated) else self._calibrated)
+        if self.accuracy is None and (calibrated is True or enough_of(self.strategy) is not None):
+            what = "calibrated" if calibrated is True else "ConfidentEnough"
             raise ValueError(f"window = None: {what} needs the accuracy watched; give a number of events")
-        self.desk = LabelDesk(rules, keep_changes=False, on_close=self._closed)
+        if groups is not None and groups.weight != 1.0:
+            require_weights(self.model.estimator, "propagated labels have; set [groups] weight = 1")
+        self.groups = None if groups is None else Groups(groups, lambda event_id: self.desk.query(event_id))
+        """Who waits for the answer to another event's query; see `stream_al.groups`."""
         self.log = log
         self.state: State = self.strategy.start()
         self.events = 0
         """Events answered so far."""
         self.labels = 0
         """Labels received so far."""
-        self._draw = Draws(key)
+        self.gold_asked: Query | None = None
+        """The gold question that `process` asked along with its last query, to be put to people like that one."""
+        self._key, self._draw, self._draw_gold = key, Draws(key), Draws(key, "gold")
+
+    def calibrate_by(self, rescaled: Callable[[Scores], Scores]) -> None:
+        """Let another function calibrate the scores, if this learner's are to be calibrated."""
+        self._rescaled = rescaled
 
     @property
     def strategy(self) -> QueryStrategy:
@@ -178,6 +215,7 @@ class ActiveLearner:
     @strategy.setter
     def strategy(self, strategy: QueryStrategy) -> None:
         self._strategy, self._wants, self._looks = strategy, strategy.wants(), strategy.looks()
+        self.desk.weigh = strategy.weigher()
 
     @property
     def log(self) -> ExampleLog | None:
@@ -200,14 +238,16 @@ class ActiveLearner:
             When the model cannot score the event. Nothing has changed then.
         """
         predictions, incidents = self.answer([EventRow.of(event)])
-        query: QueryRow | None = None
+        query, gold = None, None
         settled: list[Settled] = []
         for incident in incidents:
             if incident.error is not None:
                 raise incident.error
-            query, settled = incident.query, incident.settled
+            query, settled = incident.query or query, settled + incident.settled
+            gold = incident.gold or gold
         row = predictions[0]
         prediction = Prediction.model_validate({name: getattr(row, name) for name in row.__struct_fields__})
+        self.gold_asked = None if gold is None else gold.public()
         return Processed(prediction, None if query is None else query.public(), settled)
 
     def answer(
@@ -240,6 +280,7 @@ class ActiveLearner:
         else:
             scored = self.model.score_all([row.features for row in rows], wants)
             drawn = self._draw.all([row.id for row in rows])  # type: ignore[misc]  # a validated row has the text
+        groups = self.groups
         desk, decide = self.desk, self.strategy.decide
         tell = self._told if self.calibrated or self._looks else None
         blocks, expires = desk.blocks, desk.expires
@@ -260,10 +301,17 @@ class ActiveLearner:
             decision, after = decide(scores if tell is None else tell(row, scores), state, draw)
             ask, propensity, reason = decision.ask, decision.propensity, decision.reason
             blocked = blocks(row.id, decision.utility)  # type: ignore[arg-type]
+            near: str | None = None
+            if groups is not None and blocked is None:
+                number = first + len(predictions)
+                blocked, near, propensity = self._grouped(groups, row, number, decision, draw)
+                ask = ask and draw < propensity
             if blocked is None:
                 state = after
                 if not ask and reason != "none":
                     blocked = reason
+            elif blocked == "grouped":  # not carried out either, but with another draw it would have been
+                ask, reason = False, blocked
             else:  # not offered to the strategy: whatever it said, this event could not have been asked about
                 ask, propensity, reason = False, 0.0, blocked
             confidence = scores.confidence
@@ -283,7 +331,9 @@ class ActiveLearner:
             if ask or blocked or settled:
                 self.events = first + len(predictions)
                 place, asked = len(predictions) + failed, decision if ask else None
-                incidents.append(self._incident(place, row, scores, asked, blocked, settled or []))
+                if asked is not None and near is not None:
+                    asked = msgspec.structs.replace(asked, propensity=propensity)
+                incidents.append(self._incident(place, row, scores, asked, blocked, settled or [], near))
             predictions.append(
                 PredictionRow(
                     row.id,  # type: ignore[arg-type]
@@ -299,12 +349,37 @@ class ActiveLearner:
                     reason,
                 )
             )
+            if groups is not None and not ask and (member := groups.next_planned()) is not None:
+                self.events = first + len(predictions)
+                planned = self._ask_planned(len(predictions) - 1 + failed, member, row.timestamp)
+                if planned is not None:
+                    incidents.append(planned)
+                    ask, state = True, self.strategy.charge(state)
             if ask and until_asked:
                 break
         self.events, self.state = first + len(predictions), state
         if watch is not None:
             watch.expected = expected
         return predictions, incidents
+
+    def _grouped(
+        self, groups: Groups, row: EventRow, number: int, decision: Decision, draw: float
+    ) -> tuple[str | None, str | None, float]:
+        """Return why an event is not asked about itself, whose near-duplicate it is, and its propensity as such."""
+        event_id, propensity, check = row.id, decision.propensity, groups.rules.check
+        assert isinstance(event_id, str)
+        if groups.waits(event_id):
+            return "already-asked", None, propensity
+        if groups.collecting and groups.collect(row, number, self._key):
+            return "window", None, propensity
+        # What is rarely asked about is explored, not doubtful: it is left alone.
+        near = groups.near(row.features) if propensity > check else None
+        if near is None:
+            return None, None, propensity
+        if check <= draw < propensity:
+            groups.join(event_id, near, row.features, number)
+            return "grouped", near, check
+        return None, near, check
 
     def _alarmed(self, state: State) -> State:
         """Return the strategy's state after an alarm."""
@@ -314,12 +389,16 @@ class ActiveLearner:
 
     def _told(self, row: EventRow, scores: Scores) -> Scores:
         """Return the scores as the strategy is to see them."""
-        if self.calibrated and self.accuracy is not None:
-            scores = self.accuracy.calibration.rescaled(scores)
+        if self.calibrated:
+            scores = self._rescaled(scores)
         if self._looks:
             about = About(row, self.desk.oldest, self.model.look)
             scores = msgspec.structs.replace(scores, about=about)
         return scores
+
+    def _calibrated(self, scores: Scores) -> Scores:
+        assert self.accuracy is not None
+        return self.accuracy.calibration.rescaled(scores)
 
     def _incident(
         self,
@@ -329,16 +408,51 @@ class ActiveLearner:
         asked: Decision | None,
         blocked: str | None,
         settled: list[Settled],
+        near: str | None = None,
     ) -> Incident:
         """Ask if that was the decision, and return what happened."""
-        query, line = None, b""
+        query, line, gold = None, b"", None
         if asked is not None:
-            query = self._query(row, scores, asked)
+            query = self._query(row, scores, asked, self.events)
             settled = settled + self.desk.ask(query)
-            line = self.desk.line(query.event_id)
-        return Incident(place, self.events + 1, query, line, blocked, settled)
+            line = query.to_json()
+            if self.groups is not None:
+                self.groups.asked(query.event_id, query.event_number, near)
+            gold = self._mix_in(query)
+        return Incident(place, self.events + 1, query, line, blocked, settled, gold=gold)
 
-    def _query(self, event: EventRow, scores: Scores, decision: Decision) -> QueryRow:
+    def _mix_in(self, query: QueryRow) -> QueryRow | None:
+        """Ask a gold question after a query, where one is due."""
+        due = self.desk.gold.is_due(query, self._draw_gold)
+        question = self.desk.next_gold() if due else None
+        if question is None:
+            return None
+        (scores,) = self.model.score_all([question.features])
+        gold = disguised(question, scores, query)
+        self.desk.ask(gold)  # there is room
+        return gold
+
+    def _ask_planned(self, place: int, member: MemberState, now: datetime | None) -> Incident | None:
+        """Ask about an event of the cold-start window; None when the desk is full."""
+        from stream_al.window import event_of
+
+        assert self.groups is not None
+        event, event_id = event_of(member), member.event_id
+        share = (1 + self.groups.size(event_id)) / self.groups.rules.window
+        (scores,) = self.model.score_all([event["features"]])
+        if self.desk.blocks(event_id, share) is not None or not isinstance(scores, Scores):
+            return None
+        decision = Decision(True, share, None, 1.0, "representative")
+        number = self.events - 1
+        row = EventRow(event["features"], event_id, now, event.get("key"), event.get("display"))
+        query = self._query(row, scores, decision, number)
+        settled = self.desk.ask(query)
+        self.groups.asked(event_id, number)
+        return Incident(
+            place, self.events, query, query.to_json(), None, settled, event=member.features.encode()
+        )
+
+    def _query(self, event: EventRow, scores: Scores, decision: Decision, number: int) -> QueryRow:
         return QueryRow(
             event.id,  # type: ignore[arg-type]
             event.features,
@@ -351,7 +465,7 @@ class ActiveLearner:
             decision.propensity,
             decision.reason,
             scores.version,
-            self.events,
+            number,
             event.timestamp,
         )
 
@@ -362,7 +476,7 @@ class ActiveLearner:
 
         Raises nothing for a label that cannot be used: the outcome names the reason (`labels.OUTCOMES`).
         """
-        number = self.labels
+        number, before = self.labels, self.model.version
         self.labels += 1
         if label.label is not None:
             try:
@@ -370,6 +484,9 @@ class ActiveLearner:
             except RecordError as error:
                 settled = Settled(number, error.reason, error.detail, label, position)
                 return Taught(error.reason, error.detail, None, [settled])
+        groups = self.groups
+        followers: tuple[LogRecord, ...] = ()
+        split = groups is not None and label.only_this and groups.split(label.event_id)
         settled_all, record = self.desk.submit(number, label, position, self.model.version)
         example, amendment = None, None
         refused: str | None = None
@@ -384,11 +501,32 @@ class ActiveLearner:
                 s._replace(outcome="refused", detail=refused) if s.outcome in ("example", "amendment") else s
                 for s in settled_all
             ]
+        if groups is not None and isinstance(record, Example) and refused is not None:
+            groups.settle(groups.answered(label.event_id), "dropped")
+        if groups is not None and (record is not None or split):
+            followers = tuple(follow(groups, label.event_id, record, self.model, self.log))
+            settled_all = [
+                s._replace(outcome="amendment", detail="what was propagated from it is withdrawn")
+                if s.number == number and followers and s.outcome not in USED
+                else s
+                for s in settled_all
+            ]
         enough = enough_of(self.strategy)
         if self.accuracy is not None and enough is not None:
             self.state = enough.review(self.state, self.accuracy, self.events)
         mine = next(s for s in settled_all if s.number == number)
-        return Taught(mine.outcome, mine.detail, example, settled_all, amendment)
+        withdrawn = self._score_again(before)
+        return Taught(mine.outcome, mine.detail, example, settled_all, amendment, followers, withdrawn)
+
+    def _score_again(self, before: int) -> tuple[str, ...]:
+        """Score open queries again, where the rules say so; return the events whose queries were withdrawn."""
+
+        def utility(row: QueryRow, scores: Scores) -> float:
+            if self.calibrated or self._looks:
+                scores = self._told(EventRow(row.features, row.event_id, row.asked_at, row.key), scores)
+            return self.strategy.decide(scores, self.state, 0.0)[0].utility
+
+        return rescore(self.desk, self.model, before, utility, self._wants)
 
     def amend(self, amendment: Amendment, position: str = "") -> Taught:
         """Correct or erase what was learned of an event, by decision, whatever its annotators answered.
@@ -396,9 +534,10 @@ class ActiveLearner:
         Raises nothing for an amendment that cannot be made: the outcome is then ``"unknown-event"``,
         ``"already-erased"`` or ``"same-label"``, or why its label cannot be learned.
         """
-        number = self.labels
+        number, before = self.labels, self.model.version
         self.labels += 1
         made: Amendment | None = None
+        followers: list[LogRecord] = []
         outcome = "amendment"
         try:
             made, detail = self._amendable(amendment)
@@ -410,7 +549,11 @@ class ActiveLearner:
             if refused is not None:
                 outcome, detail = "refused", refused
             self.desk.override(made.event_id, made.label)
-        return Taught(outcome, detail, None, [Settled(number, outcome, detail, amendment, position)], made)
+            if self.groups is not None:
+                followers = follow(self.groups, made.event_id, made, self.model, self.log)
+        settled = [Settled(number, outcome, detail, amendment, position)]
+        withdrawn = self._score_again(before)
+        return Taught(outcome, detail, None, settled, made, tuple(followers), withdrawn)
 
     def _amendable(self, amendment: Amendment) -> tuple[Amendment, str]:
         """Return the amendment with the number of its example, and what it does."""
@@ -421,21 +564,21 @@ class ActiveLearner:
         if amendment.label is not None:
             self.model.check_label(amendment.label)
         number, detail = amendable(amendment, self.log)
-        return amendment.model_copy(update={"amends": number}), detail
+        return amendment.model_copy(update={"amends": number, "propagated_from": None}), detail
 
     def _watch_error(self, example: Example) -> None:
-        """Test, then train: see whether the model would be wrong about an example that it is about to learn."""
+        """Hear whether the model is wrong about an example that it is about to learn."""
         if self.drift is None:
             return
-        (scores,) = self.model.score_all([example.features])
-        if isinstance(scores, Scores) and scores.label is not None:
-            wrong = scores.label != example.label  # of one type, as a pipeline has one
-            if self.drift.learned(self.events, wrong, scores.confidence):
-                self.state = self._alarmed(self.state)
+        found = tested(self.model, example)
+        if found is not None and self.drift.learned(self.events, *found):
+            self.state = self._alarmed(self.state)
 
     def _closed(self, event_id: str, answer: ClassLabel | None) -> None:
         if self.accuracy is not None:
             self.accuracy.settle(event_id, answer)
+        if self.groups is not None and answer is None:
+            self.groups.settle(self.groups.answered(event_id), "dropped")
 
     # ── state ────────────────────────────────────────────────────────────────────────────────────
 
@@ -449,12 +592,20 @@ class ActiveLearner:
         clock: str | None,
         accuracy: str | None,
         drift: str | None = None,
+        members: Iterable[MemberState] = (),
+        desk: str | None = None,
     ) -> None:
         """Take over everything but the model, as a store kept it."""
         self.state, self.events, self.labels = state, events, labels
-        self.desk.load(queries, clock)
+        self.desk.load(queries, clock, desk)
+        self._regroup(members)
         self.accuracy = self._watching(accuracy)
         self.drift = self._detecting(drift)
+
+    def _regroup(self, members: Iterable[MemberState]) -> None:
+        """Take over who is in which group, as it was kept, once the desk has its queries."""
+        if self.groups is not None:
+            self.groups.load(members, self.desk.open_events, self.events)
 
     def _watching(self, accuracy: str | None) -> Accuracy | None:
         """Return the watch on accuracy as it was kept, if this learner has one."""
@@ -475,9 +626,11 @@ class ActiveLearner:
             "events": self.events,
             "labels": self.labels,
             "clock": self.desk.clock,
+            "desk": self.desk.memory,
             "queries": list(self.desk.dump()),
             "accuracy": None if self.accuracy is None else self.accuracy.dump(),
             "drift": None if self.drift is None else self.drift.dump(),
+            "members": [] if self.groups is None else list(self.groups.dump()),
         }
         return _MAGIC + json.dumps(head).encode() + b"\n" + self.model.dump()
 
@@ -494,16 +647,20 @@ class ActiveLearner:
             raise SnapshotError(
                 "this is no snapshot of a learner; give what ActiveLearner.snapshot() returned"
             )
-        desk = LabelDesk(self.desk.rules, keep_changes=self.desk.keep_changes, on_close=self._closed)
+        desk = LabelDesk(
+            self.desk.rules, keep_changes=self.desk.keep_changes, on_close=self._closed, gold=self.desk.gold
+        )
         try:
             head = json.loads(parts[1])
             state, events, labels = tuple(head["state"]), int(head["events"]), int(head["labels"])
-            desk.load([QueryState(*row) for row in head["queries"]], head["clock"])
+            desk.load([QueryState(*row) for row in head["queries"]], head["clock"], head.get("desk"))
             accuracy = self._watching(head["accuracy"])
             drift = self._detecting(head.get("drift"))
+            members = [MemberState(*row) for row in head.get("members", [])]
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise SnapshotError(f"the snapshot of the learner is corrupt: {error}") from None
         self.model.load(parts[2])  # the last that can fail
-        desk.amends = self.desk.amends
+        desk.amends, desk.weigh = self.desk.amends, self.desk.weigh
         self.desk, self.state, self.events, self.labels = desk, state, events, labels
         self.accuracy, self.drift = accuracy, drift
+        self._regroup(members)

@@ -304,18 +304,24 @@ class Model:
         except RecordError as error:
             refused = error.detail
         else:
+            before = sys.getrecursionlimit()
             try:
-                with deep_recursion(_DEPTH):
-                    self._learn(example)
+                sys.setrecursionlimit(
+                    _DEPTH
+                )  # what `deep_recursion` does, spelled out: it is a fifth of learning
+                self._learn(example)
             except BaseException as error:  # a panic in River's Rust is no Exception
                 self._undo()
                 if isinstance(error, KeyboardInterrupt | SystemExit):
                     raise
                 refused = f"the model cannot learn it ({type(error).__name__}: {error})"
+            finally:
+                sys.setrecursionlimit(before)
         self.version += 1
         if refused is None:
             self._tail.append(example)
-        if self.version - self.checkpointed >= min(max(self._every, self.version // 10), 10 * self._every):
+        since = self.version - self.checkpointed
+        if since >= self._every and since >= min(max(self._every, self.version // 10), 10 * self._every):
             self._checkpoint_now()
         return refused
 
@@ -399,8 +405,10 @@ class Model:
 
     def _learn(self, example: Example) -> None:
         label = example.label
-        # Interned, so that the names of the model's state are the very objects it is asked with: found faster.
-        features = {sys.intern(name): example.features[name] for name in sorted(example.features)}
+        features = self._template | example.features  # in the order of the template
+        if len(features) != len(self._names) or len(features) != len(example.features):
+            # Interned, so that the names of the model's state are the very objects it is asked with: found faster.
+            features = {sys.intern(name): example.features[name] for name in sorted(example.features)}
         target: ClassLabel = self._booleans(label) if self._binary else label
         self._scorer.forget(features)
         if example.weight == 1.0:

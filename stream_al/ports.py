@@ -6,12 +6,13 @@ with the state that resulted from reading up to it. `stream_al.checks` has a con
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from stream_al.codec import EventRow, QueryRow
 from stream_al.errors import RecordError
+from stream_al.groups import MemberState
 from stream_al.labels import QueryState
 from stream_al.records import DeadLetter, LogRecord
 from stream_al.strategies import State
@@ -136,6 +137,8 @@ class Progress:
     """`Accuracy.dump`; None where it is not watched."""
     drift: str | None = None
     """`Drift.dump`; None where nothing is watched."""
+    desk: str | None = None
+    """`LabelDesk.memory`."""
     event_position: Position = None
     label_position: Position = None
     lengths: dict[str, int] = field(default_factory=dict)
@@ -162,6 +165,8 @@ class Batch:
     examples: list[tuple[int, LogRecord]] = field(default_factory=list)
     changed: list[QueryState] = field(default_factory=list)
     """The queries as they are now. Where ``query`` is empty, that and ``abstained`` stay as they were."""
+    members: list[MemberState] = field(default_factory=list)
+    """Who joined a group, or left it, as things are now."""
     snapshot: tuple[int, bytes] | None = None
     """Model version and dump, when one was taken."""
     progress: Progress = field(default_factory=Progress)
@@ -183,9 +188,12 @@ class Recovered(NamedTuple):
     """What a store gives back when a worker starts."""
 
     progress: Progress
-    queries: list[QueryState]
+    queries: Iterable[QueryState]
+    """The open ones in the order they were asked, and those closed last; read once, as there may be a million."""
     last_outputs: dict[str, bytes]
     """What the last batch emitted, or should have."""
+    members: list[MemberState] = []  # noqa: RUF012  # never changed
+    """Of groups: the newest state of each event, in any order; those that wait, and some of the others."""
 
 
 class Store(Protocol):

@@ -114,7 +114,7 @@ class Recording:
         return [
             (number, asked[example.event_id].popleft(), example.label)
             for number, example in enumerate(self.examples)
-            if isinstance(example, Example) and asked[example.event_id]
+            if isinstance(example, Example) and example.propagated_from is None and asked[example.event_id]
         ]
 
     def accuracy(self) -> Accuracy:

@@ -102,7 +102,7 @@ Display = Annotated[dict[str, JsonValue], AfterValidator(_printable)]
 
 Reason: TypeAlias = Literal[
     "none", "cold-start", "uncertain", "explore", "random", "drift", "representative",
-    "already-asked", "queue-full", "rate-limit", "cost-limit", "slow-answers", "quota",
+    "already-asked", "queue-full", "grouped", "window", "rate-limit", "cost-limit", "slow-answers", "quota",
     "flood", "near-duplicate", "outlier",
 ]  # fmt: skip
 """Why an event was asked about, or why it could not be."""
@@ -206,6 +206,8 @@ class Label(Record):
     abstain: Literal["unsure", "skip"] | None = None
     annotator: Name = "anonymous"
     timestamp: Timestamp | None = None
+    only_this: StrictBool = False
+    """Whether it is of this event only, and not of those that were grouped with it (`stream_al.groups`)."""
 
     _integer_ids = field_validator("event_id", mode="before")(_integer_as_text)
 
@@ -226,11 +228,13 @@ class Example(Record):
     propensity: Probability = 1.0
     predicted: LabelField | None = None
     """The model's answer when it asked: what makes an honest live accuracy possible."""
+    confidence: Probability | None = None
+    """How sure the model was of that."""
     annotators: tuple[Name, ...] = ()
     asked_at: Timestamp | None = None
     labelled_at: Timestamp | None = None
     propagated_from: Name | None = None
-    """The event whose label this is, where nobody labelled this one (`stream_al.pool`)."""
+    """The event whose label this is, where nobody labelled this one (`stream_al.pool`, `stream_al.groups`)."""
 
 
 class Amendment(Record):
@@ -255,6 +259,8 @@ class Amendment(Record):
     why: Annotated[StrictStr, Field(min_length=1, max_length=MAX_TEXT)]
     by: Name = "anonymous"
     timestamp: Timestamp | None = None
+    propagated_from: Name | None = None
+    """The event whose label this one's follows; None where somebody decided about this event itself."""
 
     _integer_ids = field_validator("event_id", mode="before")(_integer_as_text)
 

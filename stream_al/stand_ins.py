@@ -1,4 +1,4 @@
-"""What stands for a learner's desk or model where somebody else has done, or will do, their work."""
+"""What stands for a learner's desk, model or monitors where somebody else has done, or will do, their work."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from stream_al.codec import QueryRow
 from stream_al.errors import RecordError
 from stream_al.labels import LabelDesk, Settled
+from stream_al.monitor import LogMonitors
 from stream_al.records import Query
 from stream_al.uncertainty import Scores
 
@@ -16,20 +17,14 @@ class AskedElsewhere(LabelDesk):
 
     def __init__(self) -> None:
         super().__init__(keep_changes=False)
-        self._line = b""
 
     def blocks(self, event_id: str, utility: float) -> str | None:
         """Block nothing: what this worker happens to know must not decide."""
         return None
 
     def ask(self, query: Query | QueryRow) -> list[Settled]:
-        """Write the query down."""
-        self._line = query.to_json()
+        """Open nothing: whoever called writes the query."""
         return []
-
-    def line(self, event_id: str) -> bytes:
-        """Return the query just asked."""
-        return self._line
 
 
 class KnownScores:
@@ -54,3 +49,21 @@ class KnownScores:
     def look(self, features: object, answer: Scores, wants: object) -> Scores:
         """Return the scores as they are known."""
         return answer
+
+
+class KnownMonitors(LogMonitors):
+    """Stands for the monitors when all calibrated scores are known already.
+
+    Parameters
+    ----------
+    scores
+        In the order in which they will be asked for; none where nothing is calibrated.
+    """
+
+    def __init__(self, scores: Sequence[Scores]) -> None:
+        super().__init__(calibrated=bool(scores))
+        self._scores = iter(scores)
+
+    def rescaled(self, scores: Scores) -> Scores:
+        """Return the next."""
+        return next(self._scores)

@@ -13,7 +13,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
-KINDS: Final = ("label", "drift", "budget-spent", "quarantine")
+KINDS: Final = ("label", "drift", "budget-spent", "quarantine", "distrust")
 """What ``[webhooks] events`` can name."""
 DELAYS: Final = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
 """Seconds from each attempt to the next, as the standard's example has them; the last one repeats."""

@@ -11,6 +11,7 @@ from river import compose, linear_model, preprocessing
 
 from stream_al import ActiveLearner, Budgeted, ColdStart, DeskRules, Model
 from stream_al.amendments import ListedLog, Rewritten
+from stream_al.groups import GroupRules
 from stream_al.ports import LabelledRow
 from stream_al.records import LogRecord
 
@@ -37,12 +38,17 @@ def estimator() -> compose.Pipeline:
 
 
 def learner(
-    rules: DeskRules | None = None, *, checkpoint_every: int = 7, budget: float = 0.3
+    rules: DeskRules | None = None,
+    *,
+    checkpoint_every: int = 7,
+    budget: float = 0.3,
+    groups: GroupRules | None = None,
 ) -> ActiveLearner:
     return ActiveLearner(
         Model(estimator(), checkpoint_every=checkpoint_every),
         ColdStart(Budgeted(budget), examples=5),
         rules=rules,
+        groups=groups,
     )
 
 

@@ -20,14 +20,17 @@ from stream_al import (
     ColdStart,
     ConfigError,
     Entropy,
+    Importance,
     LeastConfidence,
     Margin,
+    ModelError,
     Random,
     Selective,
     VariableUncertainty,
 )
 from stream_al.build import build_estimator, build_learner
 from stream_al.config import Config, KafkaConfig, TopicsConfig, load_config, stored_config
+from stream_al.groups import GroupRules
 from stream_al.learner import default_strategy
 from stream_al.strategies import while_late
 from stream_al.strategies.bucket import Bucketed
@@ -71,6 +74,29 @@ def config_of(tmp_path: Path, text: str) -> Config:
         (
             "[run]\nuntil = 'later'",
             "[run] until = 'later': must be one of 'events-end', 'answered' or 'stopped'",
+        ),
+        ("[groups]\ncheck = 0.1", "within: nothing is grouped; set it to 0.2, say"),
+        ("[groups]\nwithin = 0", "[groups] within = 0: Input should be greater than 0"),
+        (
+            "[groups]\nwithin = 0.2\n[kafka]\nbootstrap = 'localhost:9092'",
+            "[groups] within: an event and the query it is like may be in partitions of different workers on Kafka",
+        ),
+        ("[strategy.cold_start]\nwindow = 100", "window: belongs to rule = 'representatives'"),
+        (
+            "[strategy.cold_start]\nrule = 'representatives'\nasks = 9",
+            "asks: means nothing to rule = 'representatives'",
+        ),
+        (
+            "[strategy.cold_start]\nrule = 'representatives'\nwindow = 20",
+            "examples: 50 representatives cannot be chosen of 20 events",
+        ),
+        (
+            "[strategy.cold_start]\nrule = 'representatives'\n[limits]\nlabels_per_day = 9",
+            "asks about as many as it says, whatever [limits] allow",
+        ),
+        (
+            "[strategy.cold_start]\nrule = 'representatives'\n[kafka]\nbootstrap = 'localhost:9092'",
+            "[strategy.cold_start] rule = 'representatives': an event and the query it is like may be",
         ),
         ("not toml", "not TOML"),
     ],
@@ -128,6 +154,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.
             VariableUncertainty(0.2, 0.1, 1.0, 0.03, 2),
         ),
         ("name = 'selective'\nbudget = 0.3\nexplore = 0.01\nburst = 7", Selective(0.3, 0.01, 7)),
+        ("name = 'importance'\nbudget = 0.3\nexplore = 0.01\nburst = 7", Importance(0.3, 0.01, 7)),
         ("name = 'balanced'\nbudget = 0.3\nexplore = 0.01\nburst = 7", Balanced(0.3, 0.01, 7)),
         ("utility = 'committee'", Budgeted(utility="committee")),
         ("utility = 'expected-change'\napart = 9", Apart(Budgeted(utility="expected-change"), 9)),
@@ -154,6 +181,31 @@ def test_durations(tmp_path: Path, text: str, expected: timedelta) -> None:
     config = config_of(tmp_path, f"[labels]\nexpire_after = '{text}'")
     assert config.labels.expire_after == expected
     assert stored_config(config.pipeline(), "x").labels.expire_after == expected
+
+
+def test_groups_are_a_part_of_the_pipeline_where_there_are_any(tmp_path: Path) -> None:
+    assert "groups" not in config_of(tmp_path, "").pipeline()
+    config = config_of(tmp_path, "[groups]\nwithin = 0.2\nweight = 1\nmost = 3\ngroups = 7\ncheck = 0.1")
+    learner = build_learner(stored_config(config.pipeline(), "x"))
+    assert learner.groups is not None
+    assert learner.groups.rules == GroupRules(0.2, 1.0, 3, 7, 0.1)
+
+
+def test_representatives_of_a_window_are_groups_too(tmp_path: Path) -> None:
+    text = "[strategy.cold_start]\nrule = 'representatives'\nexamples = 20\nwindow = 100"
+    config = config_of(tmp_path, text)
+    learner = build_learner(stored_config(config.pipeline(), "x"))
+    assert learner.groups is not None
+    assert learner.groups.rules == GroupRules(None, window=100, representatives=20)
+    assert learner.strategy == ColdStart(Budgeted(), 20, "none", asks=20)
+
+
+def test_a_model_that_knows_no_weights_cannot_learn_what_is_propagated_with_less(tmp_path: Path) -> None:
+    config = config_of(tmp_path, "[model]\nuse = 'river.naive_bayes.GaussianNB'\n[groups]\nwithin = 0.2")
+    with pytest.raises(
+        ModelError, match="GaussianNB does not learn with weights, which propagated labels have"
+    ):
+        build_learner(config, "p.toml")
 
 
 def test_models_by_import_path_with_nested_arguments(tmp_path: Path) -> None:

@@ -192,7 +192,9 @@ class Desk(RuleBasedStateMachine):
     @initialize(
         quorum=st.integers(1, 3),
         more=st.integers(0, 2),
-        agreement=st.sampled_from(AGREEMENTS),
+        agreement=st.sampled_from(
+            [name for name in AGREEMENTS if name != "weighted"]
+        ),  # see test_reliability
         abstentions=st.integers(1, 3),
         seconds=st.none() | st.integers(1, 30),
         events=st.none() | st.integers(1, 12),
@@ -311,6 +313,16 @@ class Desk(RuleBasedStateMachine):
         if closed is not None and closed["status"] in ("answered", "erased"):
             closed.update(votes={}, status="erased" if label is None else "answered")
 
+    @precondition(lambda self: len(self.desk) > 0)
+    @rule(data=st.data(), utility=st.sampled_from([0.0, 0.2, 0.5, 0.9]))
+    def score_again(self, data: st.DataObject, utility: float) -> None:
+        event_id = data.draw(st.sampled_from([held.event_id for held in self.desk.open_queries]))
+        held = self.model.find(self.model.open, event_id)
+        assert held is not None
+        held["utility"] = utility
+        self.desk.revalue(event_id, utility)
+        assert self.desk.untouched(event_id) == (not held["votes"] and not held["abstained"])
+
     @rule()
     def carry_over_by_dump(self) -> None:
         states = [QueryState(*json.loads(json.dumps(state))) for state in self.desk.dump()]
@@ -412,6 +424,7 @@ def test_the_first_answer_makes_an_example_by_default() -> None:
         label="y",
         propensity=0.25,
         predicted="x",
+        confidence=0.6,
         annotators=("ann",),
         asked_at=START,
         labelled_at=START + timedelta(hours=1),
@@ -484,19 +497,11 @@ def test_expiry_looks_at_no_more_queries_than_expire() -> None:
     desk = LabelDesk(DeskRules(expire_after=timedelta(minutes=1), max_open=10_000))
     for number in range(10_000):
         desk.ask(query(f"e{number}", number))
-    looked = 0
-
-    class Counted(dict):  # type: ignore[type-arg]
-        def items(self) -> Any:
-            nonlocal looked
-            for item in super().items():
-                looked += 1
-                yield item
-
-    desk._open = Counted(desk._open)
+    looked, unpacked = [], desk._open._unpacked
+    desk._open._unpacked = lambda packed: (looked.append(packed), unpacked(packed))[1]  # type: ignore[method-assign]
     for number in range(10):
         desk.advance(number, None)
-    assert looked == 10
+    assert len(looked) == 1  # and remembered
 
 
 def test_a_label_of_a_forgotten_query_is_unknown_and_it_may_be_asked_again() -> None:
@@ -548,6 +553,8 @@ def test_a_desk_without_a_store_keeps_no_changes() -> None:
         ({"expire_after": timedelta(0)}, "expire_after"),
         ({"expire_after_events": 0}, "expire_after_events"),
         ({"max_open": 0}, "max_open"),
+        ({"withdraw_below": 1.5}, "withdraw_below = 1.5"),
+        ({"rescore_every": 0}, "rescore_every = 0"),
     ],
 )
 def test_rules_that_make_no_sense_are_refused_by_name(wrong: dict[str, Any], told: str) -> None:

@@ -80,6 +80,7 @@ rule_sets = st.sampled_from(
         DeskRules(quorum=2, max_open=4, when_full="withdraw-least"),
         DeskRules(expire_after_events=6, remember=3),
         DeskRules(max_open=2),
+        DeskRules(withdraw_below=0.8, rescore_every=2, rescore_most=3),
     ]
 )
 
@@ -361,7 +362,7 @@ def taught_three(log: ListedLog | None) -> ActiveLearner:
         learner.process(Event(id=f"e{number}", features={"x": float(number)}))
         taught = learner.teach(Label(event_id=f"e{number}", label=answer, annotator="ann"))
         if log is not None:
-            log.append(taught.record)
+            log += taught.records
     return learner
 
 
@@ -373,8 +374,8 @@ def test_with_a_log_an_annotator_corrects_what_was_learned_also_after_a_restore(
     taught = again.teach(Label(event_id="e2", label="ham", annotator="ann"))
     assert (taught.outcome, taught.detail) == ("amendment", "example 2 is 'ham' now")
     assert taught.amendment is not None
-    assert taught.record == taught.amendment
-    log.append(taught.record)
+    assert taught.records == [taught.amendment]
+    log += taught.records
     taken_back = again.teach(Label(event_id="e0", abstain="unsure", annotator="ann"))
     assert (taken_back.outcome, taken_back.detail) == ("amendment", "example 0 is erased")
     assert again.model.classes == ("ham",)
@@ -389,6 +390,6 @@ def test_without_a_log_nothing_that_was_learned_is_changed() -> None:
         == "correction-after-learning"
     )
     decided = learner.amend(Amendment(event_id="e2", label="ham", why="decided"))
-    assert (decided.outcome, decided.record) == ("correction-after-learning", None)
+    assert (decided.outcome, decided.records) == ("correction-after-learning", [])
     assert learner.model.digest() == digest
     assert learner.labels == 5

@@ -35,11 +35,3 @@ def test_the_public_namespace_is_what_it_says() -> None:
     assert sorted(stream_al.__all__) == list(stream_al.__all__)
     for name in stream_al.__all__:
         assert getattr(stream_al, name).__doc__, f"{name} has no docstring"
-
-
-def test_importing_the_core_imports_no_connector_and_no_command_line() -> None:
-    code = (
-        "import sys, stream_al; "
-        "assert not {'connectors', 'typer', 'rich', 'matplotlib', 'pydantic_settings'} & set(sys.modules), 'too much'"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

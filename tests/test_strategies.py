@@ -27,6 +27,7 @@ from stream_al.strategies import (
     ColdStart,
     Decision,
     Entropy,
+    Importance,
     LeastConfidence,
     Limited,
     Margin,
@@ -75,6 +76,7 @@ ALL = [
     Selective(1.0),
     Selective(0.0),
     ColdStart(Selective(0.05), examples=10),
+    Importance(0.05, explore=0.02),
     Apart(Budgeted()),
     ColdStart(Apart(Balanced(0.2), events=9), examples=10),
     Apart(Margin(0.3, explore=0.05), events=1),
@@ -260,7 +262,10 @@ balanced = st.builds(
     st.sampled_from([0.0, 0.1, 1.0]),
     st.sampled_from([1, 3, 20]),
 )
-bucketed = budgeted | variable | selective | balanced
+importance = st.builds(
+    Importance, st.sampled_from([0.0, 0.01, 0.1, 1.0]), st.none(), st.sampled_from([1, 3, 20])
+)
+bucketed = budgeted | variable | selective | importance | balanced
 with_bucket = bucketed | st.builds(Apart, bucketed, st.integers(1, 3000))
 strategies_with_budget = with_bucket | st.builds(
     ColdStart,
@@ -374,7 +379,7 @@ def drifting(rng: random.Random, step: list[int] = [0]) -> Scores:  # noqa: B006
 
 @pytest.mark.parametrize("budget", [0.01, 0.05, 0.1, 0.2, 0.3])
 @pytest.mark.parametrize("stream", [beta, few_leaves, three_classes, drifting], ids=lambda f: f.__name__)
-@pytest.mark.parametrize("kind", [Budgeted, VariableUncertainty, Selective, Balanced])
+@pytest.mark.parametrize("kind", [Budgeted, VariableUncertainty, Selective, Importance, Balanced])
 def test_a_long_ordinary_stream_is_asked_for_its_budget(budget: float, stream: Any, kind: Any) -> None:
     rng = random.Random(11)
     strategy, draw = kind(budget), Draws(f"long {budget}")
@@ -671,6 +676,8 @@ def test_any_of_asks_when_one_member_asks_and_reports_its_propensity() -> None:
         (lambda: Balanced(0.1, explore=0.2), "explore = 0.2"),
         (lambda: Selective(2.0), "budget = 2.0"),
         (lambda: Selective(burst=0), "burst = 0"),
+        (lambda: Importance(explore=0.0), "explore = 0.0"),
+        (lambda: Importance(0.1, explore=0.2), "explore = 0.2"),
         (lambda: Margin(nan), "threshold = nan"),
         (lambda: LeastConfidence(explore=-1.0), "explore = -1.0"),
         (lambda: Entropy(2.0), "threshold = 2.0"),

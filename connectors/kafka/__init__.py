@@ -5,5 +5,5 @@ Guarantee: exactly once. Outputs, offsets and the strategy's state are committed
 read committed records only (``isolation.level=read_committed``).
 
 Needs the ``kafka`` extra. Import from the modules: `worker` (the worker), `topics` (making and checking them),
-`verify` (running everything again), `client` (connections).
+`verify` (running everything again), `relay` (people who answer away from the topics), `client` (connections).
 """

@@ -9,8 +9,8 @@ from connectors.kafka import client
 from connectors.kafka.connection import explained, reaching
 from connectors.kafka.fold import read_logged
 from connectors.kafka.history import read_topic
+from connectors.kafka.lookup import look_up
 from connectors.kafka.wire import partition_of
-from connectors.kafka.worker import look_up
 from stream_al.amendments import amendable
 from stream_al.config import Config
 from stream_al.errors import ConfigError

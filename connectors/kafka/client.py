@@ -5,6 +5,7 @@ Only these functions unwrap the secrets of a configuration.
 
 from __future__ import annotations
 
+import contextlib
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
@@ -131,6 +132,20 @@ def producer(config: KafkaConfig, **overrides: Any) -> KafkaProducer:
         "allow_auto_create_topics": False,
     }
     return connected(KafkaProducer, config, common(config) | settings | overrides)
+
+
+def give_up(producer: KafkaProducer, patience: float = 5.0) -> None:
+    """Close a producer, with what it has not sent.
+
+    kafka-python 3.0.12's ``close(timeout=0)`` waits for that all the same, fails, and leaves a thread that sends it when the
+    broker is back: after others have.
+    """
+    from kafka.errors import KafkaError
+
+    producer._sender.force_close()
+    producer._sender.join(patience)
+    with contextlib.suppress(KafkaError):
+        producer.close(timeout=patience)
 
 
 def transactional_producer(config: KafkaConfig, name: str, **overrides: Any) -> KafkaProducer:

@@ -18,7 +18,8 @@ from connectors.kafka.wire import ANSWERS, header, partition_of
 from stream_al.errors import RecordError, SnapshotError
 from stream_al.labels import QueryState
 from stream_al.model import Model
-from stream_al.records import Amendment, ClassLabel, LogRecord, parse_logged
+from stream_al.monitor import LogMonitors
+from stream_al.records import Amendment, ClassLabel, Example, LogRecord, parse_logged
 
 _MAGIC: Final = b"stream_al kafka snapshot 1\n"
 _KEPT: Final = 3
@@ -57,6 +58,8 @@ class Fold:
         A fresh model.
     open_consumer
         Opens another consumer of committed records, to read the log again when an example is amended.
+    monitors
+        What is watched of the log.
     query_partitions
         The number of partitions of `queries`.
     remember
@@ -73,12 +76,14 @@ class Fold:
         model: Model,
         open_consumer: Callable[[], Any],
         *,
+        monitors: LogMonitors | None = None,
         query_partitions: int = 1,
         remember: int = 100_000,
         snapshots: Path | None = None,
         origin: str = "",
     ) -> None:
         self.model = model
+        self.monitors = monitors or LogMonitors()
         self.refused: list[Refusal] = []
         self.notices: list[str] = []
         self.recent: OrderedDict[str, Answered] = OrderedDict()
@@ -167,6 +172,8 @@ class Fold:
             known = self.recent.get(folded.event_id)
             if isinstance(folded, Amendment) and folded.amends is None and known is not None:
                 folded = folded.model_copy(update={"amends": known.number})  # saves reading all of the log
+            if isinstance(folded, Example):
+                self.monitors.learned(number, folded, model)
             detail = model.fold(folded, self)
             if detail is not None:
                 self.refused.append(Refusal(number, folded.event_id, detail, folded.to_json().decode()))
@@ -223,6 +230,7 @@ class Fold:
             "version": version,
             "refused": self.refused,
             "recent": list(self.recent.items()),
+            "monitors": self.monitors.dump(),
         }
         path = self._folder / f"{version:012d}.snapshot"
         unfinished = path.with_suffix(".part")
@@ -262,7 +270,13 @@ class Fold:
             raise SnapshotError(f"it is of another log ({head['origin']}, here {self._origin})")
         if offset > end:
             raise SnapshotError(f"it is newer (offset {offset}) than the log, which ends at {end}")
-        self.model.load(dump)
+        before = self.monitors.dump()
+        self.monitors.load(head.get("monitors", ""))
+        try:
+            self.model.load(dump)
+        except SnapshotError:
+            self.monitors.load(before)
+            raise
         if self.model.version != version:
             raise SnapshotError(f"it is of version {self.model.version}, and says {version}")
         self.refused, self.next, self._saved = refused, offset, version

@@ -9,8 +9,8 @@ from typing import Any
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from connectors.kafka import client
+from connectors.kafka.lookup import look_up
 from connectors.kafka.wire import header, partitions
-from connectors.kafka.worker import look_up
 from stream_al.config import Config, KafkaConfig
 from stream_al.errors import ConfigError, SourceError
 

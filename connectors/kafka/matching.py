@@ -10,7 +10,8 @@ from typing import Any
 from kafka.structs import OffsetAndMetadata, TopicPartition
 from msgspec import MsgspecError
 
-from connectors.kafka.outbox import Outbox, Topics
+from connectors.kafka.lookup import Topics
+from connectors.kafka.outbox import Outbox
 from connectors.kafka.wire import (
     ABSTAINED,
     ANSWERS,
@@ -30,6 +31,7 @@ from stream_al.errors import RecordError
 from stream_al.labels import STATUSES, USED, LabelDesk, QueryState, Settled
 from stream_al.model import Model
 from stream_al.records import Amendment, ClassLabel, Label, LogRecord, parse_answer
+from stream_al.strategies import Weigher
 
 _UNANSWERED = frozenset(STATUSES) - {"open", "answered", "erased"}
 """How a query ends of which the log of examples knows nothing."""
@@ -52,15 +54,25 @@ class LabelLane:
         How labels become examples. ``max_open`` is of each partition.
     topics
         The names.
+    weigh
+        Tells the weight of each example; None weighs each 1.
     """
 
-    def __init__(self, partition: TopicPartition, model: Model, rules: DeskRules, topics: Topics) -> None:
+    def __init__(
+        self,
+        partition: TopicPartition,
+        model: Model,
+        rules: DeskRules,
+        topics: Topics,
+        weigh: Weigher | None,
+    ) -> None:
         self.partition = partition
         self.queries = TopicPartition(topics.queries, partition.partition)
         self.waiting: deque[Any] = deque()
         """Labels fetched and not yet taken."""
         self._model = model
         self._rules = rules
+        self._weigh = weigh
         self._topics = topics
         self.restore(0, 0, 0)
 
@@ -84,7 +96,7 @@ class LabelLane:
         """The offset of the next record of queries."""
         self._covered = -1  # labels up to this offset had arrived when `read_to` was looked up
         self.waiting.clear()
-        self._desk = LabelDesk(self._rules)
+        self._desk = LabelDesk(self._rules, weigh=self._weigh)
         self._found: dict[str, QueryState] = {}
         self._moot: list[str] = []
         self._closed: list[QueryState] = []

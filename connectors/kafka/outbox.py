@@ -1,4 +1,4 @@
-"""What one micro-batch produces and commits, and the names it is addressed by."""
+"""What one micro-batch produces and commits."""
 
 from __future__ import annotations
 
@@ -8,30 +8,11 @@ from typing import Any
 
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
+from connectors.kafka.lookup import Topics
 from connectors.kafka.wire import PLACE, Message
 from stream_al.errors import RecordError
 from stream_al.records import MAX_NAME, DeadLetter
 from stream_al.runtime.worker import record_text
-
-
-@dataclass(frozen=True, slots=True)
-class Topics:
-    """The topics of a pipeline, as they are on the broker."""
-
-    events: str
-    predictions: str
-    queries: str
-    labels: str
-    examples: str
-    dead_letters: str
-    event_partitions: int
-    prediction_partitions: int
-    query_partitions: int
-    outputs: str = "all"
-    """Of which events the predictions are published: all, queried, none."""
-    max_record_bytes: int = 1_000_000
-    fingerprint: str = ""
-    """Of the configuration that decides the results; travels with the offsets."""
 
 
 @dataclass(slots=True)

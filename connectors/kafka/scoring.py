@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from connectors.kafka.outbox import Outbox, Topics
+from connectors.kafka.lookup import Topics
+from connectors.kafka.outbox import Outbox
 from connectors.kafka.wire import EVENT, Headers, Message, carried, key_of, partition_of, place, time_of
 from stream_al.codec import EventRow, decode_events, encode_json, encode_predictions
 from stream_al.errors import RecordError, SourceError
 from stream_al.learner import ActiveLearner
 from stream_al.model import Model
+from stream_al.monitor import LogMonitors
 from stream_al.runtime.worker import RUN
 from stream_al.stand_ins import AskedElsewhere
 from stream_al.strategies import QueryStrategy
 
 _VERSION: Final = 1
+
+Standing: TypeAlias = tuple[tuple[float, ...], int, int]
+"""Of a partition: the strategy's state, how many events were answered, of how many alarms the strategy heard."""
 
 
 class EventLane:
@@ -28,8 +33,8 @@ class EventLane:
     ----------
     partition
         Which.
-    model
-        The worker's replica, shared by all its lanes.
+    model, monitors
+        The worker's replica, and what is watched of its log, shared by all its lanes.
     strategy
         The strategy, divided by the number of partitions.
     key
@@ -39,15 +44,25 @@ class EventLane:
     """
 
     def __init__(
-        self, partition: TopicPartition, model: Model, strategy: QueryStrategy, key: str, topics: Topics
+        self,
+        partition: TopicPartition,
+        model: Model,
+        monitors: LogMonitors,
+        strategy: QueryStrategy,
+        key: str,
+        topics: Topics,
     ) -> None:
         self.partition = partition
-        self.learner = ActiveLearner(model, strategy, key=key, window=None)
+        self.monitors = monitors
+        rescaled = False if monitors.calibration is None else monitors.rescaled
+        self.learner = ActiveLearner(model, strategy, key=key, window=None, calibrated=rescaled)
         self.learner.desk = AskedElsewhere()
         self.next = 0
         """The offset after what is committed."""
         self._topics = topics
-        self._committed = (self.learner.state, 0)
+        self.alarms = 0
+        """Drift alarms that the strategy has heard of."""
+        self._committed: Standing = (self.learner.state, 0, 0)
 
     def restore(self, committed: OffsetAndMetadata | None, beginning: int) -> None:
         """Take over from whoever had the partition before.
@@ -66,9 +81,14 @@ class EventLane:
 
     def roll_back(self) -> None:
         """Forget what was done since the last commit."""
-        self.learner.state, self.learner.events = self._committed
+        self.learner.state, self.learner.events, self.alarms = self._committed
 
-    def accept(self, mark: tuple[int, tuple[tuple[float, ...], int]]) -> None:
+    @property
+    def standing(self) -> Standing:
+        """What travels with the offset."""
+        return self.learner.state, self.learner.events, self.alarms
+
+    def accept(self, mark: tuple[int, Standing]) -> None:
         """Take note that what was done up to a mark is committed."""
         self.next, self._committed = mark
 
@@ -82,12 +102,23 @@ class EventLane:
             "pipeline": self._topics.fingerprint,
             "state": self.learner.state,
             "events": self.learner.events,
+            "alarms": self.alarms,
         }
         out.offsets[self.partition] = OffsetAndMetadata(offset, json.dumps(content))
-        out.marks[self.partition] = offset, (self.learner.state, self.learner.events)
+        out.marks[self.partition] = offset, self.standing
+
+    def hear(self, alarms: int) -> None:
+        """Let the strategy hear of the drift alarms, so many by now, that it has not heard of.
+
+        A replica that is behind another that had the partition may know of fewer; those it has heard of stay heard.
+        """
+        for _ in range(self.alarms, alarms):
+            self.learner.state = self.learner.strategy.alarmed(self.learner.state)
+            self.alarms += 1
 
     def answer(self, records: Sequence[Any], out: Outbox) -> None:
         """Answer records of this partition, in order."""
+        self.hear(self.monitors.alarms)
         for start in range(0, len(records), RUN):
             self._answer(records[start : start + RUN], out)
 
@@ -156,8 +187,8 @@ class EventLane:
 
 def read_state(
     metadata: str, partition: TopicPartition, strategy: QueryStrategy, fingerprint: str
-) -> tuple[tuple[float, ...], int]:
-    """Read what `EventLane.metadata` wrote: the strategy's state, and how many events were answered.
+) -> Standing:
+    """Read what `EventLane.commit_with` wrote.
 
     Raises
     ------
@@ -170,7 +201,7 @@ def read_state(
             raise ValueError("written by another version of stream_al")
         if content["pipeline"] != fingerprint:
             raise ValueError("it was another model, strategy, key or other rules for labels")
-        return tuple(content["state"]), int(content["events"])
+        return tuple(content["state"]), int(content["events"]), int(content["alarms"])
     except (ValueError, TypeError, KeyError) as error:
         raise SourceError(
             f"{partition.topic}:{partition.partition}: the offset of this group was not committed by a worker of "

@@ -15,8 +15,9 @@ from kafka.structs import ConsumerGroupMetadata, MemberState, OffsetAndMetadata,
 from connectors.kafka import client
 from connectors.kafka.assignor import PerTopicAssignor
 from connectors.kafka.fold import Fold
+from connectors.kafka.lookup import Topics
 from connectors.kafka.matching import LabelLane, read_letters
-from connectors.kafka.outbox import Outbox, Topics
+from connectors.kafka.outbox import Outbox
 from connectors.kafka.scoring import EventLane
 from connectors.kafka.transactions import Call, LostError, RejectedError, Transactions
 from stream_al.config import Config, KafkaConfig
@@ -234,12 +235,17 @@ class Session:
     def _lane(self, partition: TopicPartition, committed: OffsetAndMetadata | None, beginning: int) -> Lane:
         if partition.topic == self._topics.events:
             events = EventLane(
-                partition, self._fold.model, self._strategy, self._config.run.key, self._topics
+                partition,
+                self._fold.model,
+                self._fold.monitors,
+                self._strategy,
+                self._config.run.key,
+                self._topics,
             )
             events.restore(committed, beginning)
             self.events[partition] = events
             return events
-        labels = LabelLane(partition, self._fold.model, self._rules, self._topics)
+        labels = LabelLane(partition, self._fold.model, self._rules, self._topics, self._strategy.weigher())
         self._begin(labels, beginning if committed is None else committed.offset, read_letters(committed))
         self.labels[partition] = labels
         return labels

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from connectors.kafka.history import History, newest
 from connectors.kafka.recording import recording_of
+from stream_al.amendments import ListedLog
+from stream_al.build import build_learner, log_monitors
 from stream_al.config import Config
 from stream_al.ports import Progress
+from stream_al.records import Example, LogRecord
 from stream_al.strategies import NOT_ASKABLE
 
 BLOCKED: Final = {"already-asked", "queue-full", *NOT_ASKABLE}
@@ -36,6 +40,20 @@ def read_standing(config: Config, name: str = "the configuration") -> tuple[Prog
         labels=len(labels),
         examples=len(recording.examples),
         accuracy=recording.accuracy().dump(),
+        drift=_drift(config, name, recording.examples),
         counts=dict(sorted(counts.items())),
     )
     return progress, sum(record.value is not None for record in queries.values())
+
+
+def _drift(config: Config, name: str, records: Sequence[LogRecord | None]) -> str | None:
+    """Fold the log once more, and return what the drift detectors say of it, if there are any."""
+    monitors = log_monitors(config, name)
+    if monitors.drift is None:
+        return None
+    model, log = build_learner(config, name).model, ListedLog(records)
+    for number, record in enumerate(log):
+        if isinstance(record, Example):
+            monitors.learned(number, record, model)
+        model.fold(record, log)
+    return monitors.drift.dump()

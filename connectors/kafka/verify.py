@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 from kafka.structs import TopicPartition
@@ -18,13 +19,13 @@ from connectors.kafka.history import History, by_header
 from connectors.kafka.scoring import EventLane, read_state
 from connectors.kafka.wire import EVENT, FORWARDED, LABELS, PLACE, VOTES, header, place
 from stream_al.amendments import ListedLog, Rewritten
-from stream_al.build import build_learner
+from stream_al.build import build_learner, log_monitors
 from stream_al.codec import EventRow, encode_predictions
 from stream_al.config import Config
 from stream_al.errors import RecordError
 from stream_al.model import Model
 from stream_al.records import Amendment, Example, LogRecord
-from stream_al.stand_ins import KnownScores
+from stream_al.stand_ins import KnownMonitors, KnownScores
 from stream_al.strategies import QueryStrategy
 from stream_al.uncertainty import ABOUT, Scores
 from stream_al.verdict import Verdict, differing, short
@@ -65,6 +66,10 @@ class _Verification:
         self._key = config.run.key
         self._rows: dict[str, EventRow] = {}
         """Every event that was answered, by its place."""
+        self._rescaled: dict[str, Scores] = {}
+        """What the strategy saw of each, where it sees calibrated scores."""
+        self._alarms: dict[str, int] = {}
+        """How many drift alarms there were when it was answered."""
 
     def run(self, on_step: Callable[[int, int], None]) -> Verdict:
         steps = 5
@@ -127,14 +132,22 @@ class _Verification:
                 by_version[int(json.loads(predictions[where][0].value)["model_version"])].append(where)
         told = self._strategy.wants() | self._strategy.looks()
         scored: dict[str, Scores | RecordError] = {}
+        monitors = log_monitors(self._config, self._name)
         log = ListedLog(read_logged(record) for record in examples)
         for version in range(len(examples) + 1):
             wanted = by_version.pop(version, [])
             features = [self._rows[where].features for where in wanted]
             found = self._model.score_all(features, told - {ABOUT})
             scored.update(zip(wanted, found, strict=True))
+            for where, scores in zip(wanted, found, strict=True):
+                self._alarms[where] = monitors.alarms
+                if monitors.calibration is not None and isinstance(scores, Scores):
+                    self._rescaled[where] = monitors.rescaled(scores)
             if version < len(examples):
-                self._model.fold(log[version], log)
+                record = log[version]
+                if isinstance(record, Example):
+                    monitors.learned(version, record, self._model)
+                self._model.fold(record, log)
         for version, places in by_version.items():
             self.verdict.add(
                 f"prediction of {places[0]}: names version {version}, which the log does not have"
@@ -163,21 +176,17 @@ class _Verification:
         asked: dict[str, bytes] = {}
         for number in range(self._topics.event_partitions):
             partition = TopicPartition(self._topics.events, number)
-            lane = EventLane(partition, self._model, self._strategy, self._key, self._topics)
             known = [(where, row) for where, row in rows[number] if where in scored]
+            monitors = KnownMonitors([self._rescaled[where] for where, _ in known if where in self._rescaled])
+            lane = EventLane(partition, self._model, monitors, self._strategy, self._key, self._topics)
             lane.learner.model = KnownScores([scored[where] for where, _ in known])  # type: ignore[assignment]
-            answers, incidents = lane.learner.answer([row for _, row in known])
-            for incident in incidents:
-                if incident.line:
-                    asked[known[incident.place][0]] = incident.line
-            for (where, _), answer in zip(known, answers, strict=True):
-                self._compare(
-                    "prediction", where, predictions[where][0].value, encode_predictions([answer])[:-1]
-                )
+            for alarms, part in groupby(known, lambda found: self._alarms[found[0]]):
+                lane.hear(alarms)
+                self._decide_run(lane, list(part), predictions, asked)
             committed = self._history.committed.get(partition)
             if committed is not None:
                 found = read_state(committed.metadata, partition, self._strategy, self._topics.fingerprint)
-                again = (lane.learner.state, lane.learner.events)
+                again = lane.standing
                 if found != again:
                     self.verdict.add(
                         f"{partition.topic}:{number}: the committed state is {found}, recomputed {again}"
@@ -189,6 +198,20 @@ class _Verification:
                     self._compare("query", source, record.value, asked[source])
                 elif source in self._rows:
                     self.verdict.add(f"query of {source}: is there, but does not follow")
+
+    def _decide_run(
+        self,
+        lane: EventLane,
+        known: Sequence[tuple[str, EventRow]],
+        predictions: dict[str, list[Any]],
+        asked: dict[str, bytes],
+    ) -> None:
+        answers, incidents = lane.learner.answer([row for _, row in known])
+        for incident in incidents:
+            if incident.line:
+                asked[known[incident.place][0]] = incident.line
+        for (where, _), answer in zip(known, answers, strict=True):
+            self._compare("prediction", where, predictions[where][0].value, encode_predictions([answer])[:-1])
 
     def _compare(self, what: str, where: str, stored: bytes, again: bytes) -> None:
         if bytes(stored) == again:

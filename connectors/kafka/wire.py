@@ -26,6 +26,8 @@ STATUS: Final = "stream-al-status"
 """On the tombstone of a query: why it was closed."""
 FORWARDED: Final = "stream-al-forwarded"
 """On labels: where it stood before it was passed on to the partition of its query."""
+LABEL: Final = "stream-al-label"
+"""On labels given on the annotator's page: what tells whether the topic has one of them."""
 PLACE: Final = "stream-al-place"
 """On dead letters: the place of the record."""
 _CARRIED: Final = frozenset({"traceparent", "tracestate", "baggage"})

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from hashlib import blake2b
-from json import dumps
 from typing import Any, Final
 from uuid import uuid4
 
@@ -15,12 +13,13 @@ from kafka.structs import TopicPartition
 
 from connectors.kafka import client
 from connectors.kafka.fold import Fold
-from connectors.kafka.outbox import Outbox, Topics
+from connectors.kafka.lookup import look_up
+from connectors.kafka.outbox import Outbox
 from connectors.kafka.session import Session
 from connectors.kafka.transactions import LostError
-from stream_al.build import build_learner, desk_rules
+from stream_al.build import build_learner, desk_rules, log_monitors
 from stream_al.config import Config
-from stream_al.errors import BrokerError, ConfigError, RecordError, SourceError
+from stream_al.errors import BrokerError, ConfigError, RecordError
 from stream_al.ports import Progress
 
 _WAIT: Final = 0.05
@@ -29,7 +28,6 @@ _BATCH: Final = 4000
 """Events in one transaction at most, unless told: each costs its batch some 30 ms of waiting for the broker."""
 _MOVING: Final = 5
 """So often a batch may be refused before it is worth telling."""
-_KINDS: Final = ("events", "predictions", "queries", "labels", "examples", "dead_letters")
 
 
 class KafkaWorker:
@@ -58,12 +56,11 @@ class KafkaWorker:
                 f"{name}: [labels] expire_after_events: events are counted by partition on Kafka, so it would mean "
                 "nothing; use expire_after"
             )
-        for key in ("stop_at", "calibrated"):
-            if getattr(config.strategy, key):
-                raise ConfigError(
-                    f"{name}: [strategy] {key}: on Kafka the accuracy is not known to the workers while they run "
-                    "(`stream-al status` estimates it); leave it out, or run on a store"
-                )
+        if config.strategy.stop_at is not None:
+            raise ConfigError(
+                f"{name}: [strategy] stop_at: on Kafka the accuracy is not known to the workers while they run "
+                "(`stream-al status` estimates it); leave it out, or run on a store"
+            )
         if config.limits.answers_within is not None:
             raise ConfigError(
                 f"{name}: [limits] answers_within: who scores does not know the open queries on Kafka; leave it out, and "
@@ -74,17 +71,23 @@ class KafkaWorker:
                 f"{name}: [guard] source: the stream is in partitions on Kafka, and nobody sees all that a source sends; "
                 "leave it out, and bound each key by [limits] quotas"
             )
-        if config.drift.watch:
+        if config.labels.withdraw_below is not None:
             raise ConfigError(
-                f"{name}: [drift] watch: the stream is in partitions on Kafka, and nobody sees all of it; leave it out, or "
-                "run on a store"
+                f"{name}: [labels] withdraw_below: on Kafka who holds the open queries has a model at a version of its own, "
+                "so nobody could recompute what was withdrawn; leave it out, or run on a store"
+            )
+        if config.labels.agreement == "weighted" or config.gold.questions:
+            key = "[gold]" if config.gold.questions else '[labels] agreement = "weighted"'
+            raise ConfigError(
+                f"{name}: {key}: on Kafka the labels are in partitions, and nobody sees all that "
+                "an annotator says; leave it out, or run on a store"
             )
         if config.webhooks.url is not None:
             raise ConfigError(
                 f"{name}: [webhooks] url: is of a store; on Kafka read the topics instead, or run on a store"
             )
         self._config, self._kafka, self._name, self._tell = config, config.kafka, name, tell
-        learner = build_learner(config, name)
+        learner, monitors = build_learner(config, name), log_monitors(config, name)
         self.model = learner.model
         self._strategy = learner.strategy
         self._rules = desk_rules(config.labels)
@@ -97,6 +100,7 @@ class KafkaWorker:
             self._topics.examples,
             self.model,
             lambda: client.consumer(self._kafka),
+            monitors=monitors,
             query_partitions=self._topics.query_partitions,
             remember=config.labels.remember,
             snapshots=self._kafka.snapshots,
@@ -109,6 +113,7 @@ class KafkaWorker:
         self._stalled: dict[TopicPartition, tuple[int, float]] = {}
         self._looked = 0.0
         self._refused = 0
+        self._alarms = 0
 
     # ── starting ─────────────────────────────────────────────────────────────────────────────────
 
@@ -122,6 +127,7 @@ class KafkaWorker:
             for notice in self._fold.notices:
                 self._tell(notice)
             self._fold.catch_up(end, stop)
+        self._alarms = self._fold.monitors.alarms
 
     # ── working ──────────────────────────────────────────────────────────────────────────────────
 
@@ -162,6 +168,7 @@ class KafkaWorker:
             return True
         fetched, member = found
         moved = bool(fetched) | bool(self._fold.advance()) | bool(session.read_queries())
+        self._tell_alarms()
         out = self._work(session, fetched)
         # The batch before has been on its way to the broker meanwhile.
         if self._settle(session) and out.offsets:
@@ -213,6 +220,13 @@ class KafkaWorker:
         if refused:
             lane.letters = self.model.version
             lane.commit_with(out)
+
+    def _tell_alarms(self) -> None:
+        drift = self._fold.monitors.drift
+        if drift is not None and drift.alarms > self._alarms:
+            for alarm in list(drift.recent)[self._alarms - drift.alarms :]:
+                self._tell(f"drift: {alarm.text()}")
+            self._alarms = drift.alarms
 
     def _note(self, out: Outbox) -> None:
         self._counts.update(out.counts)
@@ -289,44 +303,3 @@ class KafkaWorker:
         if self._session is not None:
             self._session.close()
             self._session = None
-
-
-def look_up(config: Config, name: str) -> tuple[Topics, str]:
-    """Return the topics as they are on the broker, and what tells this log of examples from another.
-
-    Raises
-    ------
-    SourceError
-        When topics are missing or do not fit together.
-    """
-    kafka = config.kafka
-    assert kafka is not None
-    names = {kind: kafka.topics.name(kind) for kind in _KINDS}
-    with client.admin(kafka) as admin:
-        found = {topic["name"]: topic for topic in admin.describe_topics(list(names.values()))}
-        cluster = admin.describe_cluster()["cluster_id"]
-    counts = {}
-    for kind, topic_name in names.items():
-        topic = found.get(topic_name)
-        if topic is None or topic.get("error_code"):
-            raise SourceError(
-                f"topic {topic_name!r} does not exist; `stream-al topics create {name}` makes all it takes"
-            )
-        counts[kind] = len(topic["partitions"])
-    if counts["examples"] != 1 or counts["labels"] != counts["queries"]:
-        raise SourceError(
-            f"the topics do not fit: {names['examples']!r} has {counts['examples']} partitions and must have 1; "
-            f"{names['labels']!r} has {counts['labels']} and {names['queries']!r} {counts['queries']}, and they "
-            f"must have as many; see `stream-al topics check {name}`"
-        )
-    fingerprint = blake2b(dumps(config.pipeline(), sort_keys=True).encode(), digest_size=6)
-    topics = Topics(
-        **names,
-        event_partitions=counts["events"],
-        prediction_partitions=counts["predictions"],
-        query_partitions=counts["queries"],
-        outputs=kafka.predictions,
-        max_record_bytes=config.events.max_record_bytes,
-        fingerprint=fingerprint.hexdigest(),
-    )
-    return topics, f"{cluster}/{found[names['examples']].get('topic_id')}"

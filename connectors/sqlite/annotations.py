@@ -11,7 +11,8 @@ from typing import Any
 
 from connectors.sqlite import sharing
 from connectors.sqlite.classes import KnownClasses
-from connectors.sqlite.schema import connect, explained, progress_of
+from connectors.sqlite.schema import connect, explained, is_relayed, progress_of
+from connectors.sqlite.waiting import waiting_for
 from stream_al.annotate.words import Standing
 from stream_al.records import ClassLabel, Query
 
@@ -89,6 +90,11 @@ class Annotations:
         """Go on holding a query that is being looked at."""
         with self._transaction() as connection:
             sharing.lease(connection, self.annotator, [event_id], self._now() + sharing.LEASE_SECONDS)
+
+    def waiting(self, event_id: str) -> int:
+        """Return how many events wait for the answer to this one."""
+        with explained(self.path):
+            return waiting_for(self._connection, [event_id]).get(event_id, 0)
 
     def count_for_me(self) -> int:
         """Return how many open queries there are for this annotator to answer."""
@@ -224,5 +230,5 @@ def standing(connection: sqlite3.Connection, me: dict[str, Any]) -> Standing:
         on_their_way=mine,
         held=held,
         held_until="" if until is None else time.strftime("%H:%M", time.localtime(until)),
-        sure_for=0 if last is None else max(0, events - last - 1),
+        sure_for=0 if last is None or is_relayed(connection) else max(0, events - last - 1),
     )

@@ -18,6 +18,7 @@ from connectors.sqlite.answers import Answers
 from connectors.sqlite.classes import KnownClasses
 from connectors.sqlite.people import TABLES as PEOPLE
 from connectors.sqlite.schema import connect, explained, pipeline_of
+from connectors.sqlite.waiting import waiting_for
 from stream_al.annotate.board import Answer, Classes, Reply, Request
 from stream_al.annotate.words import STATUS_WORDS
 from stream_al.errors import ConfigError, RecordError
@@ -70,6 +71,7 @@ class SqliteBoard:
                 sharing.prepare(self._connection)
                 self._connection.executescript(f"BEGIN IMMEDIATE;{ANSWERS}{PEOPLE}COMMIT;")
                 self._quorum = sharing.quorum(self._connection)
+                self._moot = sharing.withdraw_below(self._connection)
                 self._known_classes = KnownClasses(self._connection)
         except BaseException:
             self._connection.close()
@@ -134,13 +136,15 @@ class SqliteBoard:
         mine: list[str] = []
         for event_id in dict.fromkeys((*request.have, *reopened)):
             found = execute(
-                f"SELECT q.status, {sharing.NOT_MINE}, {sharing.WANTED} FROM queries AS q WHERE q.event_id = :id",
+                f"SELECT q.status, q.utility, {sharing.NOT_MINE}, {sharing.WANTED} FROM queries AS q WHERE q.event_id = :id",
                 {**me, "id": event_id},
             ).fetchone()
-            status, unanswered, wanted = found or ("gone", True, True)
+            status, utility, unanswered, wanted = found or ("gone", 1.0, True, True)
             if not unanswered:  # a vote that was taken back has left an abstention
                 unanswered = self._answers.taken_back(who, event_id)
-            if status != "open":
+            if status == "withdrawn" and utility < self._moot:
+                reply.gone[event_id] = "the model has become sure meanwhile"
+            elif status != "open":
                 reply.gone[event_id] = f"{STATUS_WORDS.get(status, 'gone')} meanwhile"
             elif not unanswered:
                 reply.gone[event_id] = "answered by you elsewhere"
@@ -156,10 +160,12 @@ class SqliteBoard:
                 {**me, "mine": json.dumps(mine), "limit": request.want - len(mine)},
             ).fetchall()
             reply.cards = [Query.model_validate_json(query) for _, query in rows]
+            reply.waiting = waiting_for(self._connection, [event_id for event_id, _ in rows])
             mine += [event_id for event_id, _ in rows]
         sharing.lease(self._connection, who, mine, self._now() + sharing.LEASE_SECONDS)
         (reply.undoable,) = execute("SELECT count(*) FROM drafts WHERE annotator = ?", (who,)).fetchone()
         reply.open = self._count_open()
+        reply.undelivered, reply.away = sharing.undelivered_of(self._connection, who)
         self._resting.discard(who)
         if not mine:
             self._resting.add(who)

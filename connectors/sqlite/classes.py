@@ -27,7 +27,7 @@ class KnownClasses:
         self.configured: list[ClassLabel] = list(model.get("classes") or [])
         """The classes the configuration lists; when it does, no other can be learned."""
         self._kind: str | None = model.get("label_type") if isinstance(model.get("label_type"), str) else None
-        self._several = sharing.quorum(connection) > 1
+        self._several = sharing.may_wait(connection)
         self._found: list[ClassLabel] = []
         self._examples_read = 0
 

@@ -10,13 +10,20 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from connectors.sqlite.schema import connect, explained, progress_of
-from stream_al.monitor import Accuracy
+from connectors.sqlite import sharing
+from connectors.sqlite.schema import connect, explained, is_relayed, progress_of
+from stream_al.monitor import Accuracy, Alarm
 from stream_al.ports import Progress
+from stream_al.reliability import Standing, standings_of
 
 _LABELS: Final = 5000
 """Of the ledger the newest labels; a dashboard that looks again every other second must not read all."""
 _HOURS: Final = 12
+_WAITING: Final = (
+    "events from asking to the worker's reading the answer",
+    "seconds from the event to its answer, by the times of their records",
+)
+_NOT_HERE: Final = "stream-al status tells it: it takes reading all topics"
 
 
 class SqliteFigures:
@@ -40,7 +47,8 @@ class SqliteFigures:
         """Return what the dashboard shows, as JSON-able values.
 
         Waiting is counted in events, from asking to the worker's reading the answer: a store knows no other time of
-        asking. Two annotators agree where their labels of one query are the same.
+        asking. In the file of a pipeline that runs elsewhere (`relayed`) it is counted in seconds. Two annotators agree
+        where their labels of one query are the same.
         """
         now, connection = self._now(), self._connection
         with explained(self.path):
@@ -53,20 +61,29 @@ class SqliteFigures:
     def _read(self, connection: sqlite3.Connection, now: float) -> dict[str, Any]:
         execute = connection.execute
         progress = progress_of(connection) or Progress()
-        read = _labels(connection)
-        waited = [wait for _, outcome, wait, *_ in read if outcome != "unknown-event"]
-        (drafts,) = execute("SELECT count(*) FROM drafts").fetchone()
+        relayed = is_relayed(connection)
+        read = _labels(connection, relayed)
+        waited = [
+            wait / 1000 if relayed else wait
+            for _, outcome, wait, *_ in read
+            if wait is not None and outcome != "unknown-event"
+        ]
+        (unsent,) = execute("SELECT count(*) FROM drafts").fetchone()
+        if relayed:
+            unsent += sharing.undelivered(connection)
         holding = execute("SELECT DISTINCT annotator FROM leases WHERE until > ? ORDER BY 1", (now,))
         return {
             "events": progress.events,
             "learned": progress.examples,
             "statuses": dict(execute("SELECT status, count(*) FROM queries GROUP BY status").fetchall()),
-            "drafts": drafts,
+            "drafts": unsent,
             "at_work": [who for (who,) in holding],
             "hours": _hours(connection, now),
-            "waiting_events": _median(waited),
-            "people": _people(read),
-            "accuracy": self._accuracy(progress),
+            "waiting": _median(waited),
+            "waiting_in": _WAITING[relayed],
+            "people": _people(read, {one.name: one for one in standings_of(progress.desk)}),
+            "accuracy": {"whole": {"why_not": _NOT_HERE}} if relayed else self._accuracy(progress),
+            "alarms": _alarms(progress),
         }
 
     def _accuracy(self, progress: Progress) -> dict[str, Any] | None:
@@ -75,7 +92,11 @@ class SqliteFigures:
             return None
         if self._watched[0] != progress.accuracy:  # reading it costs more than all the rest
             report = Accuracy.load(progress.accuracy).report(progress.events)
-            found = {"whole": report.whole._asdict(), "recent": report.recent._asdict()}
+            found = {
+                "whole": report.whole._asdict(),
+                "recent": report.recent._asdict(),
+                "curve": [found._asdict() for found in report.curve],
+            }
             self._watched = (progress.accuracy, found)
         return self._watched[1]
 
@@ -84,10 +105,21 @@ class SqliteFigures:
         self._connection.close()
 
 
-def _labels(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+def _alarms(progress: Progress) -> list[dict[str, Any]]:
+    """Return the newest drift alarms."""
+    if progress.drift is None:
+        return []
+    alarms = [Alarm(**alarm) for alarm in json.loads(progress.drift)["recent"]]
+    return [{"event": alarm.event, "text": alarm.text()} for alarm in alarms]
+
+
+def _labels(connection: sqlite3.Connection, relayed: bool) -> list[tuple[Any, ...]]:
     """Return of the newest labels: event, outcome, events waited, annotator, class, the model's own, seconds."""
+    asked = (
+        "nullif(q.asked, 0)" if relayed else "q.asked"
+    )  # elsewhere it is a time, which may not be known any more
     rows = connection.execute(
-        "SELECT l.event_id, l.outcome, l.at_event - q.asked, CAST(l.record AS TEXT), q.query FROM labels AS l "
+        f"SELECT l.event_id, l.outcome, l.at_event - {asked}, CAST(l.record AS TEXT), q.query FROM labels AS l "
         "JOIN queries AS q ON q.event_id = l.event_id ORDER BY l.number DESC LIMIT ?",
         (_LABELS,),
     )
@@ -118,8 +150,8 @@ def _hours(connection: sqlite3.Connection, now: float) -> list[int]:
     return counts
 
 
-def _people(read: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
-    """Return, for each annotator, how much they answered, how fast, and how often others and the model agreed."""
+def _people(read: list[tuple[Any, ...]], standings: dict[str, Standing]) -> list[dict[str, Any]]:
+    """Return, for each annotator, how much they answered, how fast, how often others and the model agreed, how trusted."""
     by_event: dict[str, dict[str, Any]] = {}
     for event, outcome, _, who, label, *_ in read:
         if label is not None and outcome not in ("replaced", "duplicate"):
@@ -153,6 +185,8 @@ def _people(read: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
             "pairs": mine["pairs"],
             "with_model": _share(mine["model"], mine["asked"]),
             "seconds": _median(mine["seconds"]),
+            "reliability": standings[who].reliability if who in standings else None,
+            "distrusted": who in standings and standings[who].distrusted,
         }
         for who, mine in sorted(people.items())
     ]

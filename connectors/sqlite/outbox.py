@@ -23,6 +23,7 @@ import msgspec
 from connectors.sqlite.schema import connect, explained
 from stream_al.errors import RecordError, StoreError
 from stream_al.records import Amendment, parse_answer
+from stream_al.reliability import Standing, standings_of
 from stream_al.strategies.guard import QUARANTINED
 from stream_al.webhooks import Message
 
@@ -93,6 +94,7 @@ class SqliteOutbox:
             "label": self._labels,
             "drift": self._drift,
             **{kind: partial(self._held_back, *told) for kind, told in _TOLD.items()},
+            "distrust": self._distrusted,
         }
         self._kinds = [kind for kind in self._read if kind in kinds]
         self._seen = -1
@@ -111,6 +113,11 @@ class SqliteOutbox:
             "WHERE meta.name = 'drift' AND meta.value <> ''), 0)",
             **dict.fromkeys(_TOLD, "SELECT coalesce(max(number), 0) FROM batches"),
         }
+        if "distrust" in self._kinds:
+            known = json.dumps(sorted(one.name for one in self._standings() if one.distrusted))
+            execute("INSERT OR IGNORE INTO outbox_state VALUES ('distrust', ?)", (known,))
+        else:
+            execute("DELETE FROM outbox_state WHERE name = 'distrust'")
         for kind, query in now.items():
             if kind not in self._kinds:
                 execute("DELETE FROM outbox_state WHERE name = ?", (kind,))
@@ -224,6 +231,23 @@ class SqliteOutbox:
         lines = row[1].split(b"\n") if row else []
         place = number - row[0] if row else 0
         return msgspec.json.decode(lines[place], type=_Timed) if 0 <= place < len(lines) else None
+
+    def _standings(self) -> list[Standing]:
+        row = self._connection.execute("SELECT value FROM meta WHERE name = 'progress'").fetchone()
+        return standings_of(None if row is None else json.loads(row[0]).get("desk"))
+
+    def _distrusted(self, position: list[str]) -> tuple[list[_New], list[str], bool]:
+        """Return a message about each annotator who is distrusted, and was not when we last looked."""
+        found, names = [], []
+        for one in self._standings():
+            if not one.distrusted:
+                continue
+            names.append(one.name)
+            if one.name not in position:
+                data = {"annotator": one.name, "reliability": one.reliability, "compared": one.compared}
+                key = f"distrust {one.name} {one.compared!r}"
+                found.append(_New(key, "annotator.distrusted", None, data))
+        return found, names, False
 
     def _held_back(
         self, kind: str, called: str, reasons: Collection[str], position: dict[str, Any]

@@ -18,6 +18,9 @@ APPLICATION_ID: Final = 0x53414C31  # "SAL1"
 SCHEMA: Final = 1
 BUSY_SECONDS: Final = 15.0
 """A backup or an annotator holds the write lock for milliseconds; who holds it longer is worth an error."""
+ORIGIN: Final = "topics"
+"""In the file of a page whose pipeline runs elsewhere (`relayed`) the pipeline has this part, which says where. No
+worker's pipeline has it, so no worker takes the file for its own."""
 _PAGE: Final = 16_384
 _WAL_PAGES: Final = 1_000
 """A batch is a megabyte in a few large values: with these a commit costs a third of what SQLite's defaults cost."""
@@ -62,6 +65,15 @@ FROM batches, json_each(
     '[' || replace(rtrim(CAST(predictions AS TEXT), char(10)), char(10), ',') || ']'
 ) AS line;
 """
+
+ADDED: Final = """
+CREATE TABLE IF NOT EXISTS members (
+    event_id TEXT PRIMARY KEY, representative TEXT NOT NULL, status TEXT NOT NULL, joined INTEGER NOT NULL,
+    features TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS members_of ON members (representative, status);
+"""
+"""What stores made by an earlier version lack."""
 
 
 def checksum(content: bytes | str) -> int:
@@ -112,6 +124,7 @@ def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+            connection.executescript(ADDED)
         except BaseException:
             connection.close()
             raise
@@ -143,6 +156,11 @@ def pipeline_of(connection: sqlite3.Connection) -> dict[str, Any]:
     (value,) = connection.execute("SELECT value FROM meta WHERE name = 'pipeline'").fetchone() or ("{}",)
     found: dict[str, Any] = json.loads(value)
     return found
+
+
+def is_relayed(connection: sqlite3.Connection) -> bool:
+    """Tell whether a store is the file of a page whose pipeline runs elsewhere; queries are then ``asked`` at a time."""
+    return ORIGIN in pipeline_of(connection)
 
 
 def progress_of(connection: sqlite3.Connection) -> Progress | None:

@@ -26,7 +26,11 @@ CREATE TABLE IF NOT EXISTS leases (
 CREATE INDEX IF NOT EXISTS leases_annotator ON leases (annotator);
 CREATE INDEX IF NOT EXISTS drafts_event ON drafts (event_id, annotator);
 CREATE INDEX IF NOT EXISTS drafts_annotator ON drafts (annotator, number);
+CREATE TABLE IF NOT EXISTS underway (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, place TEXT);
+CREATE INDEX IF NOT EXISTS underway_place ON underway (place);
 """
+"""``underway`` are labels that were taken from the inbox to be passed on (`relayed`): what became of them is not seen
+yet, so that they are on their way as if nobody had read them. On a store of a worker there are none."""
 _ON_THEIR_WAY: Final = """
 CREATE TEMP TABLE IF NOT EXISTS on_their_way (
     number INTEGER PRIMARY KEY, event_id TEXT NOT NULL, annotator TEXT NOT NULL, label TEXT
@@ -63,7 +67,7 @@ FOR_ME: Final = f"FROM queries AS q WHERE q.status = 'open' AND {WANTED} AND {NO
 def prepare(connection: sqlite3.Connection) -> None:
     """Make the tables of this module where they are missing."""
     (there,) = connection.execute(
-        "SELECT count(*) FROM sqlite_master WHERE name = 'drafts_annotator'"
+        "SELECT count(*) FROM sqlite_master WHERE name = 'underway_place'"
     ).fetchone()
     if not there:
         connection.executescript(f"BEGIN IMMEDIATE;{TABLES}COMMIT;")
@@ -75,8 +79,20 @@ def quorum(connection: sqlite3.Connection) -> int:
     return int(pipeline_of(connection).get("labels", {}).get("quorum", 1))
 
 
+def may_wait(connection: sqlite3.Connection) -> bool:
+    """Tell whether an answer may wait for another one to the same query."""
+    labels = pipeline_of(connection).get("labels", {})
+    more = "second_opinion" in labels or labels.get("agreement") == "weighted"
+    return more or int(labels.get("quorum", 1)) > 1
+
+
+def withdraw_below(connection: sqlite3.Connection) -> float:
+    """Return the utility below which open queries are withdrawn; 0 where none are."""
+    return float(pipeline_of(connection).get("labels", {}).get("withdraw_below", 0.0))
+
+
 def taken(connection: sqlite3.Connection) -> int:
-    """Return the number of the last label in the inbox that the worker has read."""
+    """Return the number of the last label in the inbox that the worker has read, or that is being passed on to one."""
     progress = progress_of(connection)
     position = progress.label_position if progress else 0
     return position if isinstance(position, int) else 0
@@ -89,15 +105,44 @@ def refresh(connection: sqlite3.Connection) -> None:
     """
     last = taken(connection)
     connection.execute(
-        "DELETE FROM temp.on_their_way WHERE number <= ? OR number NOT IN (SELECT number FROM inbox)", (last,)
+        "DELETE FROM temp.on_their_way WHERE number NOT IN (SELECT number FROM inbox) "
+        "OR (number <= ? AND number NOT IN (SELECT number FROM underway))",
+        (last,),
     )
     (newest,) = connection.execute("SELECT max(number) FROM temp.on_their_way").fetchone()
-    rows = connection.execute("SELECT number, record FROM inbox WHERE number > ?", (max(last, newest or 0),))
+    (passed_on,) = connection.execute("SELECT min(number) FROM underway").fetchone()
+    start = last if passed_on is None else min(last, passed_on - 1)
+    rows = connection.execute(
+        "SELECT number, record FROM inbox WHERE number > ? "
+        "AND (number > ? OR number IN (SELECT number FROM underway))",
+        (max(start, newest or 0), last),
+    )
     found = [(number, label) for number, record in rows if (label := _read(record)) is not None]
     connection.executemany(
         "INSERT INTO temp.on_their_way VALUES (?, ?, ?, ?)",
         [(n, x.event_id, x.annotator, None if x.label is None else json.dumps(x.label)) for n, x in found],
     )
+
+
+def undelivered(connection: sqlite3.Connection) -> int:
+    """Return how many labels are to be passed on, and have not been seen where they belong."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM inbox WHERE number NOT IN (SELECT number FROM underway WHERE place IS NOT NULL)"
+    ).fetchone()
+    return int(count)
+
+
+def undelivered_of(connection: sqlite3.Connection, annotator: str) -> tuple[int, bool]:
+    """Return how many of those are an annotator's, and whether they cannot be passed on just now."""
+    away = connection.execute("SELECT value FROM meta WHERE name = 'away'").fetchone()
+    if away is None:  # a store of a worker
+        return 0, False
+    (count,) = connection.execute(
+        "SELECT count(*) FROM temp.on_their_way AS w WHERE w.annotator = ? "
+        "AND w.number NOT IN (SELECT number FROM underway WHERE place IS NOT NULL)",
+        (annotator,),
+    ).fetchone()
+    return int(count), away[0] == "yes"
 
 
 def _read(record: bytes) -> Label | None:

@@ -14,6 +14,7 @@ from zlib import crc32
 from connectors.sqlite.schema import checksum, connect, explained, pipeline_of, progress_of, read_examples
 from stream_al.codec import EventRow, QueryRow, encode_lines
 from stream_al.errors import StoreBusyError, StoreError
+from stream_al.groups import GONE, HELD, KEPT, MemberState
 from stream_al.labels import QueryState
 from stream_al.ports import NEVER, Batch, IncomingLabel, Position, Recovered
 from stream_al.records import Amendment, LogRecord
@@ -54,7 +55,7 @@ class SqliteStore:
     ) -> None:
         self.path = path
         self._remember = remember
-        self._lock = _locked(path)
+        self._lock = locked(path)
         try:
             self.connection = connect(path, create=True)
             with explained(path):
@@ -90,15 +91,12 @@ class SqliteStore:
             progress = progress_of(self.connection)
             if progress is None:
                 return None
-            fields = ", ".join(QueryState._fields)
-            opened = self.connection.execute(
-                f"SELECT {fields} FROM queries WHERE status = 'open' ORDER BY asked"
+            rows = self.connection.execute(
+                f"SELECT * FROM members WHERE status IN {HELD} UNION ALL SELECT * FROM (SELECT * FROM members "
+                f"WHERE status NOT IN {HELD + GONE} ORDER BY joined DESC LIMIT ?)",
+                (KEPT,),
             )
-            closed = self.connection.execute(
-                f"SELECT {fields} FROM queries WHERE closed IS NOT NULL ORDER BY closed DESC LIMIT ?",
-                (self._remember,),
-            )
-            queries = [QueryState(*row) for row in (*opened, *closed)]
+            members = [MemberState(*row) for row in rows]
             last = {"predictions": b"", "queries": b"", "dead_letters": b""}
             for predictions, asked in self.connection.execute(
                 "SELECT CAST(predictions AS BLOB), CAST(queries AS BLOB) FROM batches WHERE number = ?",
@@ -109,7 +107,20 @@ class SqliteStore:
                 "SELECT letter FROM dead_letters WHERE batch = ? ORDER BY number", (progress.batch,)
             )
             last["dead_letters"] = b"".join(letter.encode() + b"\n" for (letter,) in letters)
-        return Recovered(progress, queries, last)
+        return Recovered(progress, self._queries(), last, members)
+
+    def _queries(self) -> Iterator[QueryState]:
+        fields = ", ".join(QueryState._fields)
+        with explained(self.path):
+            for row in self.connection.execute(
+                f"SELECT {fields} FROM queries WHERE status = 'open' ORDER BY asked"
+            ):
+                yield QueryState(*row)
+            for row in self.connection.execute(
+                f"SELECT {fields} FROM queries WHERE closed IS NOT NULL ORDER BY closed DESC LIMIT ?",
+                (self._remember,),
+            ):
+                yield QueryState(*row)
 
     def commit(self, batch: Batch) -> None:
         """Write a batch in one transaction."""
@@ -171,6 +182,7 @@ class SqliteStore:
             ],
         )
         many(_CHANGE_QUERY, batch.changed)
+        many("INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?)", batch.members)
         many(
             "INSERT INTO examples VALUES (?, ?, ?)",
             [(place, record.event_id, record.to_json().decode()) for place, record in batch.examples],
@@ -228,14 +240,21 @@ class SqliteStore:
         self._lock.close()
 
 
-def _locked(path: Path) -> IO[str]:
+def locked(path: Path, who: str = "worker is running on this store") -> IO[str]:
+    """Return the lock of a store's file, held until it is closed.
+
+    Raises
+    ------
+    StoreBusyError
+        When another process holds it; ``who`` that is likely to be.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(path.name + ".lock").open("a")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
-        raise StoreBusyError(f"{path}: another worker is running on this store; stop it first") from None
+        raise StoreBusyError(f"{path}: another {who}; stop it first") from None
     return lock
 
 

@@ -36,12 +36,14 @@ _TABLES: Final = {
     "queries": (
         "event_id", "status", "utility", "asked", "query", "votes", "abstained", "clock", "example", "closed",
     ),
+    "members": ("event_id", "representative", "status", "joined", "features"),
     "examples": ("number", "event_id", "example"),
 }  # fmt: skip
 _NAMED: Final = {
     "labels": "label",
     "dead_letters": "dead letter",
     "queries": "query of",
+    "members": "group of",
     "examples": "example",
 }
 
@@ -221,9 +223,9 @@ def _differing_lines(column: str, stored: object, again: bytes, verdict: Verdict
 def _check_progress(progress: Progress, again: Progress, learner: ActiveLearner, verdict: Verdict) -> None:
     verdict.events, verdict.labels, verdict.examples = learner.events, learner.labels, learner.model.version
     verdict.digest = learner.model.digest()
-    for name in ("events", "labels", "examples", "state", "clock", "accuracy", "drift", "counts"):
+    for name in ("events", "labels", "examples", "state", "clock", "accuracy", "drift", "desk", "counts"):
         left, right = getattr(progress, name), getattr(again, name)
-        if name in ("accuracy", "drift"):
+        if name in ("accuracy", "drift", "desk"):
             left, right = decoded(left), decoded(right)
         for place, one, other in differing(left, right) if left != right else ():
             verdict.add(f"progress: {name}{place} is {short(one)} in the store, recomputed {short(other)}")

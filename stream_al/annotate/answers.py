@@ -61,7 +61,15 @@ def label_of(answer: Answer, who: str, classes: Classes, now: float) -> tuple[La
     if (label is None) == (abstain is None):
         raise RecordError("contradiction", "an answer is either a class or an abstention")
     at = _given_at(answer.at, datetime.fromtimestamp(now, UTC))
-    return Label(event_id=answer.event_id, label=label, abstain=abstain, annotator=who, timestamp=at), said
+    made = Label(
+        event_id=answer.event_id,
+        label=label,
+        abstain=abstain,
+        annotator=who,
+        timestamp=at,
+        only_this=answer.only_this,
+    )
+    return made, said
 
 
 def _listed(text: str, classes: Classes) -> ClassLabel:

@@ -36,6 +36,8 @@ class Answer(msgspec.Struct, frozen=True, tag_field="op", tag="answer"):
     why: Note = ""
     """The reason of an abstention."""
     note: Note = ""
+    only_this: bool = False
+    """Whether it is of this event only, and not of those that wait for its answer."""
     saw_prediction: bool = False
     """Whether they had seen the model's own answer before giving theirs."""
     seconds: Annotated[float, msgspec.Meta(ge=0.0, le=1e7)] = 0.0
@@ -81,11 +83,17 @@ class Reply:
 
     done: list[Done] = field(default_factory=list)
     cards: list[Query] = field(default_factory=list)
+    waiting: dict[str, int] = field(default_factory=dict)
+    """Of these cards, for how many events more the answer is to serve, where there are any."""
     gone: dict[str, str] = field(default_factory=dict)
     """Of the cards the page had: those it should put away, and why, in words."""
     open: int = 0
     undoable: int = 0
     """Answers that the model does not get before others have followed, or the annotator rests."""
+    undelivered: int = 0
+    """Answers of this annotator that were sent and are not yet where they belong."""
+    away: bool = False
+    """Whether that is so because it cannot be reached."""
     empty: Standing | None = None
     """Given when there is no card for this annotator."""
 

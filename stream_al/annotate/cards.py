@@ -10,7 +10,16 @@ from urllib.parse import urlsplit
 
 from stream_al.annotate.classes import codes
 from stream_al.annotate.usual import Mark, Usual
-from stream_al.annotate.words import class_text, model_said, one_line, plain, share_text, value_text, why
+from stream_al.annotate.words import (
+    class_text,
+    model_said,
+    one_line,
+    plain,
+    share_text,
+    stands_for,
+    value_text,
+    why,
+)
 from stream_al.records import ClassLabel, Query
 
 ShowPrediction = Literal["never", "after", "before"]
@@ -28,6 +37,7 @@ def card(
     show: ShowPrediction = "after",
     images: tuple[str, ...] = (),
     budget: float | None = None,
+    waiting: int = 0,
 ) -> dict[str, Any]:
     """Return a query as the page shows it: what it wants to display first, then its features.
 
@@ -43,6 +53,8 @@ def card(
         The origins from which the page may load images, such as ``"https://images.example.org"``.
     budget
         The share of events that may be asked about, where there is one.
+    waiting
+        How many events wait for the answer to this one.
     """
     blocks: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
@@ -61,6 +73,7 @@ def card(
         "blocks": blocks,
         "why": why(query),
         "facts": _facts(query, show, budget),
+        "group": stands_for(waiting),
     }
     if show != "never":
         label = None if query.predicted is None else json.dumps(query.predicted)

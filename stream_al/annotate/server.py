@@ -136,12 +136,21 @@ class Page:
         return {
             "done": [asdict(done) for done in reply.done],
             "cards": [
-                card(query, self.requests.usual, settings.show_prediction, settings.images, self._budget)
+                card(
+                    query,
+                    self.requests.usual,
+                    settings.show_prediction,
+                    settings.images,
+                    self._budget,
+                    reply.waiting.get(query.event_id, 0),
+                )
                 for query in reply.cards
             ],
             "gone": reply.gone,
             "open": reply.open,
             "undoable": reply.undoable,
+            "undelivered": reply.undelivered,
+            "away": reply.away,
             "empty": why_empty(reply.empty) if reply.empty else None,
             "classes": buttons(classes.known),
             "closed": classes.closed,

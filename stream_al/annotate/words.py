@@ -90,6 +90,17 @@ def share_text(probability: float) -> str:
     return "under 1 %" if 0.0 < probability < 0.01 else f"{probability:.0%}".replace("%", " %")
 
 
+def stands_for(waiting: int) -> str:
+    """Return for how many events more an answer is to serve, as a sentence; nothing where it serves one.
+
+    Examples
+    --------
+    >>> stands_for(0), stands_for(1), stands_for(12)
+    ('', 'Your answer also serves 1 record like it.', 'Your answer also serves 12 records like it.')
+    """
+    return f"Your answer also serves {count(waiting, 'record')} like it." if waiting else ""
+
+
 def why(query: Query) -> str:
     """Return why an event is asked about, in one sentence for people."""
     reason = reason_text(query.reason, query.utility, query.threshold)
@@ -119,6 +130,7 @@ STATUS_WORDS: Final = {
     "expired": "expired",
     "withdrawn": "withdrawn",
     "erased": "erased",
+    "checked": "checked",
 }
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from river.naive_bayes import GaussianNB
 
 from stream_al.codec import EventRow, QueryRow
+from stream_al.groups import MemberState
 from stream_al.learner import ActiveLearner
 from stream_al.model import Model
 from stream_al.ports import OUTPUTS, Batch, IncomingLabel, LabelSource, Progress, Recovered, Store
@@ -52,6 +54,17 @@ def check_store(open_store: Callable[[], Store]) -> None:
         store.close()
 
 
+_MEMBERS: Final = (
+    (
+        MemberState("m0", "e0.0", "waiting", 7, '{"é":1.0}'),
+        MemberState("m1", "e0.0", "waiting", 8, '{"x":2}'),
+    ),
+    (MemberState("m0", "e0.0", "taught", 7, ""), MemberState("m2", "e0.1", "waiting", 9, '{"x":3}')),
+    (),
+)
+"""Who is in a group, by batch."""
+
+
 class _Recording:
     """Passes on to a store, and keeps what was committed."""
 
@@ -66,6 +79,7 @@ class _Recording:
         return self.batches[-1]
 
     def commit(self, batch: Batch) -> None:
+        batch.members = list(_MEMBERS[len(self.batches)])
         self._store.commit(batch)
         self.batches.append(batch)
 
@@ -141,9 +155,12 @@ def _check_recovered(found: Recovered | None, before: Recovered | None, recorded
     assert found.progress == progress == before.progress, "progress comes back as it was committed"
     assert isinstance(found.progress.state, tuple), "the strategy's state is a tuple"
     latest = {state.event_id: state for batch in recorded.batches for state in batch.changed}
-    assert {state.event_id: state for state in found.queries} == latest, (
-        "each query comes back as it was last"
+    queries = list(found.queries)
+    assert {state.event_id: state for state in queries} == latest, "each query comes back as it was last"
+    members = {member.event_id: member for batch in _MEMBERS for member in batch}
+    assert {member.event_id: member for member in found.members} == members, (
+        "each event of a group comes back as it was last"
     )
-    opened = [state.asked for state in found.queries if state.status == "open"]
+    opened = [state.asked for state in queries if state.status == "open"]
     assert opened == sorted(opened), "open queries come back in the order they were asked"
     assert found.last_outputs == recorded.last.outputs(), "the last batch's outputs come back, byte for byte"

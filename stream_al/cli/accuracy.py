@@ -36,6 +36,7 @@ def accuracy_summary(progress: Progress, target: float | None) -> dict[str, Any]
             {"predicted": predicted, "true": true, "events": events}
             for predicted, true, events in report.matrix
         ],
+        "curve": [found._asdict() for found in report.curve],
         "calibration": {
             "error": None if errors is None else errors[0],
             "error_calibrated": None if errors is None else errors[1],

@@ -6,14 +6,15 @@ import getpass
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import ValidationError
 
-from stream_al.amendments import ExampleLog, standing_of
 from stream_al.errors import ConfigError
-from stream_al.records import Amendment, ClassLabel, record_error
+
+if TYPE_CHECKING:
+    from stream_al.amendments import ExampleLog
+    from stream_al.records import Amendment, ClassLabel
 
 _Target = Annotated[
     Path,
@@ -94,6 +95,10 @@ def _amended(target: Path, event_id: str, label: str | None, why: str, by: str) 
 
 
 def _amendment(log: ExampleLog, event_id: str, label: str | None, why: str, by: str) -> Amendment:
+    from pydantic import ValidationError
+
+    from stream_al.records import Amendment, record_error
+
     right = None if label is None else _class(log, event_id, label)
     try:
         return Amendment(event_id=event_id, label=right, why=why, by=by, timestamp=datetime.now(UTC))
@@ -103,6 +108,7 @@ def _amendment(log: ExampleLog, event_id: str, label: str | None, why: str, by: 
 
 def _class(log: ExampleLog, event_id: str, text: str) -> ClassLabel:
     """Read a class of the type that the example has."""
+    from stream_al.amendments import standing_of
     from stream_al.annotate.classes import class_of
 
     found = standing_of(event_id, log.examples())

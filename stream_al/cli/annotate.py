@@ -1,4 +1,4 @@
-"""``stream-al annotate``: the annotator's page of a store."""
+"""``stream-al annotate``: the annotator's page of a store, or of a pipeline on Kafka with a file of the page's own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import ipaddress
 import socket
 import ssl
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from stream_al.annotate.server import Settings
+    from stream_al.config import Config
 
 _LOCAL: Final = ("localhost", "127.0.0.1", "[::1]")
 _IDLE: Final = 75
@@ -53,7 +56,7 @@ def annotate_command(
     if show_prediction not in ("never", "after", "before"):
         raise ConfigError(f"--show-prediction {show_prediction}: must be one of never, after, before")
     tls = tls_files(*certificate)
-    store = store_of(target)
+    store = page_file(target)
     alone = _is_loopback(host)
     settings = Settings(
         store=hashlib.sha256(str(store.resolve()).encode()).hexdigest()[:12],
@@ -63,11 +66,11 @@ def annotate_command(
         images=tuple(_origin(image) for image in images_from),
         hosts=_LOCAL if alone else ("*",),
     )
-    with _listening(host, port) as listener:
+    with _listening(host, port) as listener, _relayed(target):
         app = page_of(store, settings, annotator if alone else None)
         shown = "localhost" if alone else host
         where = f"{'https' if tls else 'http'}://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}/"
-        sys.stderr.write(f"{where} answers queries of {store}; Ctrl-C ends it\n")
+        sys.stderr.write(f"{where} answers queries of {target}; Ctrl-C ends it\n")
         if not (alone or tls):
             sys.stderr.write(
                 "note: tokens can be read on the way; give --cert-file and --key-file, or put it behind a proxy that "
@@ -86,6 +89,28 @@ def annotate_command(
             )
         )
         server.run(sockets=[listener])
+
+
+@contextmanager
+def _relayed(target: Path) -> Iterator[None]:
+    """Have a pipeline's topics and the page's file know of each other, where it runs on Kafka."""
+    config = _configuration(target)
+    if config is None or config.kafka is None:
+        yield
+        return
+    from connectors.kafka.client import require_kafka
+
+    require_kafka()
+    from connectors.kafka.lookup import look_up
+    from connectors.kafka.relay import TopicRelay
+    from connectors.sqlite.relayed import RelayedStore
+
+    topics, origin = look_up(config, str(target))
+    with closing(RelayedStore(config.store.path, config.pipeline(), origin)) as store:
+        relay = TopicRelay(config.kafka, topics, store)
+        with closing(relay):
+            relay.start()
+            yield
 
 
 def tls_files(certificate: Path | None, key: Path | None) -> dict[str, Any]:
@@ -166,19 +191,38 @@ def store_of(target: Path) -> Path:
     StoreError
         When there is no such file.
     """
+    config = _configuration(target)
+    if config is None:
+        return target
+    if config.kafka is not None:
+        raise ConfigError(
+            f"{target}: this pipeline runs on Kafka, and has no store; while `stream-al annotate {target}` runs, name "
+            f"the page's file, {config.store.path}"
+        )
+    return config.store.path
+
+
+def page_file(target: Path) -> Path:
+    """Return the file that a page answers from: a store, or, on Kafka, the page's own, which is made if need be."""
+    config = _configuration(target)
+    if config is None:
+        return target
+    if config.kafka is not None:
+        from connectors.sqlite import connect
+
+        connect(config.store.path, create=True).close()
+    return config.store.path
+
+
+def _configuration(target: Path) -> Config | None:
+    """Return the configuration that a path means; None when it is a store."""
     if not target.is_file():
         raise StoreError(f"{target}: no such file; name a store or a configuration (.toml)")
     if target.suffix != ".toml":
-        return target
+        return None
     from stream_al.config import load_config
 
-    settings = load_config(target)
-    if settings.kafka is not None:
-        raise ConfigError(
-            f"{target}: this pipeline runs on Kafka, and the page serves a store only; annotators write to its "
-            "topic of labels (docs/howto-kcat.md)"
-        )
-    return settings.store.path
+    return load_config(target)
 
 
 def _is_loopback(host: str) -> bool:

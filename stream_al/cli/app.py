@@ -128,6 +128,8 @@ def annotate_command(
 ) -> None:
     """Answer the open queries of a store in the browser, one key an answer, by as many people as you like.
 
+    On Kafka, too: [store] path is then a file of the page's own, for people, drafts and what is not sent yet.
+
     Example: stream-al annotate pipeline.toml
     """
     from stream_al.cli.annotate import annotate_command as annotate

@@ -51,7 +51,14 @@ def assembled(config: Config, name: str, on_answer: Any = None) -> Iterator[Asse
         sink = JsonlSink({name: path for name, path in config.output if path is not None})
         stack.callback(sink.close)
         worker = Worker(
-            learner, events, labels, sink, store, batch_size=config.run.batch_size, on_answer=on_answer
+            learner,
+            events,
+            labels,
+            sink,
+            store,
+            batch_size=config.run.batch_size,
+            batch_seconds=config.run.batch_seconds,
+            on_answer=on_answer,
         )
         worker.recover()
         yield Assembled(worker, learner, store)

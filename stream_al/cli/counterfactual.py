@@ -31,7 +31,7 @@ def counterfactual_command(
         typer.Option(
             help="How it would have asked; may be given several times. A fixed threshold ('margin<0.2', "
             "'confidence<0.7', 'entropy>0.5'), margin, least-confidence, entropy, variable, selective, "
-            "balanced, apart, "
+            "importance, balanced, apart, "
             "expected-change, fragility, committee (each within the budget), random, or all.",
             show_default=False,
         ),

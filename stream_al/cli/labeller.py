@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from stream_al.annotate.classes import codes, matching
-from stream_al.annotate.words import class_text, model_said, why
+from stream_al.annotate.words import class_text, model_said, stands_for, why
 from stream_al.cli import cards
 from stream_al.cli.keys import (
     BACKSPACE,
@@ -45,6 +45,7 @@ _HELP: Final = (
     ("01 … 99", "from ten classes on: both digits, or one and Enter; Backspace takes it back"),
     ("/", "find a class by part of its name; ↑ ↓ choose, Enter answers"),
     ("n", "answer with a class that is not listed yet"),
+    ("o", "your answer is of this record only, not of those like it that wait for it; again: of all of them"),
     ("u", "unsure: you have looked and cannot tell"),
     ("s", "skip: you would rather not answer this one"),
     ("z", "undo your last answer (Ctrl-Z too)"),
@@ -155,6 +156,8 @@ class Labeller:
         elif session.card is None:
             if key == ENTER:
                 session.send()
+        elif key == "o" and session.waiting_for_it:
+            session.only_this = not session.only_this
         elif key in ("u", "s"):
             session.abstain("unsure" if key == "u" else "skip")
             self._fresh()
@@ -265,6 +268,13 @@ class Labeller:
                 self._body, self._drawn = cards.card(card, self._console, width), (card, width)
             self._show(card.event_id, self._body)
             screen.why = Text(why(card), "dim")
+            if told := stands_for(session.waiting_for_it):
+                alone = (
+                    " Your answer is of this one only (o: of all)."
+                    if session.only_this
+                    else " (o: only this one)"
+                )
+                screen.why.append(f"\n{told}{alone}", "not dim bold")
             if session.show_prediction == "before":
                 screen.why.append(f"\nBefore you answer: {model_said(card)}.", "not dim magenta")
             self._draw_choices()

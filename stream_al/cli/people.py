@@ -96,13 +96,13 @@ def audit(target: StoreArgument) -> None:
 
 
 def _people(target: Path) -> SqlitePeople:
-    from stream_al.cli.annotate import store_of
+    from stream_al.cli.annotate import page_file
 
     try:
         from connectors.sqlite.people import SqlitePeople
     except ImportError as error:
         raise ConfigError("tokens need the `annotate` extra: pip install 'stream-al[annotate]'") from error
-    return SqlitePeople(store_of(target))
+    return SqlitePeople(page_file(target))
 
 
 def _quoted(name: str) -> str:

@@ -36,8 +36,8 @@ def replay_command(
         list[str] | None,
         typer.Option(
             help="How to ask; may be given several times. margin, least-confidence, entropy, variable, selective, "
-            "balanced, apart, expected-change, fragility, committee (each within the budget), random, all, none, or a fixed "
-            "threshold: 'margin<0.2', 'confidence<0.7', 'entropy>0.5'.",
+            "importance, balanced, apart, expected-change, fragility, committee (each within the budget), random, all, "
+            "none, or a fixed threshold: 'margin<0.2', 'confidence<0.7', 'entropy>0.5'.",
             show_default="margin",
             rich_help_panel=_COMPARED,
         ),
@@ -104,6 +104,7 @@ def replay_command(
     annotator: options.AnnotatorText = None,
     quorum: options.Quorum = 1,
     agreement: options.Agreement = "majority",
+    withdraw_below: options.WithdrawBelow = None,
     events_per_hour: options.EventsPerHour = None,
     rounds: Annotated[
         bool,
@@ -219,6 +220,7 @@ def replay_command(
         quorum,
         agreement,
         events_per_hour,
+        withdraw_below,
     )
     plan = _plan(
         stream,

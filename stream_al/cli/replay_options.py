@@ -141,7 +141,16 @@ Quorum: TypeAlias = Annotated[
     int, typer.Option(min=1, help="How many must answer a question.", rich_help_panel=_PEOPLE)
 ]
 Agreement: TypeAlias = Annotated[
-    str, typer.Option(help="majority, unanimous or plurality.", rich_help_panel=_PEOPLE)
+    str, typer.Option(help="majority, unanimous, plurality or weighted.", rich_help_panel=_PEOPLE)
+]
+WithdrawBelow: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        help="Withdraw open questions whose utility has become less than this, as the model learned.",
+        rich_help_panel=_PEOPLE,
+    ),
 ]
 Processes: TypeAlias = Annotated[
     int | None,
@@ -234,6 +243,7 @@ class People:
     quorum: int = 1
     agreement: str = "majority"
     events_per_hour: float | None = None
+    withdraw_below: float | None = None
 
     def crowd(self, classes: tuple[ClassLabel, ...]) -> Crowd:
         """Return them.
@@ -272,7 +282,12 @@ class People:
                         f"{', '.join(sorted(named)[:20])}"
                     )
         most = max(5, self.quorum)
-        rules = DeskRules(quorum=self.quorum, agreement=self.agreement, max_answers=most)
+        rules = DeskRules(
+            quorum=self.quorum,
+            agreement=self.agreement,
+            max_answers=most,
+            withdraw_below=self.withdraw_below,
+        )
         hours = None if self.hours is None else WorkingHours.parse(self.hours)
         return Crowd(people, rules, classes, hours)
 

@@ -13,16 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.live import Live
 from rich.text import Text
-
-from stream_al.ports import Progress
-from stream_al.strategies.guard import QUARANTINED
 
 if TYPE_CHECKING:
     from stream_al.codec import EventRow
     from stream_al.config import Config
     from stream_al.monitor import Drift
+    from stream_al.ports import Progress
 
 _QUIET_SECONDS = 10.0
 """How often a run without a terminal says how it stands."""
@@ -160,6 +157,13 @@ class StopSignal:
         signal.signal(number, signal.SIG_DFL)
 
 
+def _distrusted(progress: Progress) -> dict[str, str]:
+    """Return who is distrusted, and what there is to say of them."""
+    from stream_al.reliability import standings_of, told_of
+
+    return {one.name: told_of(one) for one in standings_of(progress.desk) if one.distrusted}
+
+
 class Reporter:
     """Shows how a run stands: a live line on a terminal, a line now and then elsewhere."""
 
@@ -172,9 +176,12 @@ class Reporter:
         *,
         quiet: bool,
     ) -> None:
+        from rich.live import Live
+
         self._drift, self._quarantined = drift, {} if quarantined is None else quarantined
         self._told = quarantines(start)
         self._alarms = 0 if drift is None else drift.alarms
+        self._known, self._distrusted = start.desk, _distrusted(start)
         self._console = console
         self._quiet = quiet
         self._began = self._last = time.monotonic()
@@ -197,6 +204,11 @@ class Reporter:
                 self._console.print(f"drift: {alarm.text()}", style="yellow", highlight=False)
             self._alarms = self._drift.alarms
         self._tell_of_quarantine(progress)
+        if progress.desk != self._known:
+            self._known, before, self._distrusted = progress.desk, self._distrusted, _distrusted(progress)
+            for name, text in self._distrusted.items():
+                if name not in before:
+                    self._console.print(f"annotator: {text}", style="yellow", highlight=False, markup=False)
         if self._quiet:
             return
         now = time.monotonic()
@@ -220,6 +232,8 @@ class Reporter:
 
     def _tell_of_quarantine(self, progress: Progress) -> None:
         """Say when the first, the tenth, the hundredth … event goes into quarantine for a reason."""
+        from stream_al.strategies.guard import QUARANTINED
+
         for reason, count in quarantines(progress).items():
             if len(str(count)) > len(str(self._told[reason])) or (count and not self._told[reason]):
                 text = f"guard: {count:,} {'event is' if count == 1 else 'events are'} in quarantine ({reason}), as "
@@ -233,4 +247,6 @@ class Reporter:
 
 def quarantines(progress: Progress) -> dict[str, int]:
     """Return how many events a guard kept in quarantine, by the reason."""
+    from stream_al.strategies.guard import QUARANTINED
+
     return {reason: progress.counts.get(f"blocked:{reason}", 0) for reason in QUARANTINED}

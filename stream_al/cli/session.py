@@ -41,6 +41,10 @@ class Session:
         self.annotations = annotations
         self.show_prediction = show_prediction
         self.card: Query | None = None
+        self.only_this = False
+        """Whether the answer to the card is of it alone."""
+        self.waiting_for_it = 0
+        """How many events wait for the answer to the card."""
         self.classes: list[ClassLabel] = []
         self.notice = Text()
         self.left = 0
@@ -71,7 +75,8 @@ class Session:
         self.undoable = self.annotations.unsent()
 
     def _show(self, query: Query | None) -> None:
-        self.card = query
+        self.card, self.only_this = query, False
+        self.waiting_for_it = 0 if query is None else self.annotations.waiting(query.event_id)
         self._shown_at = time.monotonic()
 
     def _still_open(self, query: Query, otherwise: str) -> bool:
@@ -112,6 +117,7 @@ class Session:
             "event_id": query.event_id,
             "annotator": self.annotations.annotator,
             "timestamp": datetime.now(UTC),
+            "only_this": self.only_this,
         }
 
     def _give(self, label: Label, answer: str, said: str, notice: Text) -> None:

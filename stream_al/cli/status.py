@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress as Bar
 
 if TYPE_CHECKING:
     from stream_al.verdict import Verdict
@@ -128,6 +127,8 @@ def verify_command(
 
     Example: stream-al verify pipeline.db
     """
+    from rich.progress import Progress as Bar
+
     with Bar(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("running everything again", total=None)
         verdict = _verified(target, lambda done, total: bar.update(task, completed=done, total=total))

@@ -13,6 +13,7 @@ from stream_al.codec import decode_json
 from stream_al.labels import OUTCOMES
 from stream_al.monitor import Alarm
 from stream_al.ports import Progress
+from stream_al.reliability import Standing, standings_of, told_of
 from stream_al.strategies import NOT_ASKABLE
 
 
@@ -35,11 +36,13 @@ def summary(progress: Progress, open_queries: int, target: float | None = None) 
         "labels": progress.labels,
         "labels_by_outcome": groups["label"],
         "examples": progress.examples,
+        "propagated": progress.counts.get("propagated", 0),
         "dead_letters": sum(groups["dead"].values()),
         "dead_letters_by_reason": groups["dead"],
         "prequential_accuracy": progress.counts.get("correct", 0) / measured if measured else None,
         "accuracy": accuracy_summary(progress, target),
         "drift": _drift(progress),
+        "annotators": [one._asdict() for one in standings_of(progress.desk)],
     }
 
 
@@ -65,13 +68,18 @@ def show(found: dict[str, Any], console: Console) -> None:
         told = {
             "already-asked": "their id has a query",
             "queue-full": "max_open queries were open",
+            "window": "collected, to choose representatives",
+            "grouped": "like an open query, whose answer they wait for",
             **NOT_ASKABLE,
         }
         why = ", ".join(f"{count:,} {told[name]}" for name, count in found["blocked_by_reason"].items())
         table.add_row("not askable", f"{sum(found['blocked_by_reason'].values()):,}", why)
     table.add_row("open", f"{found['open']:,}", "queries waiting for people")
     table.add_row("labels received", f"{found['labels']:,}", _parts(found["labels_by_outcome"]))
-    table.add_row("examples learned", f"{found['examples']:,}", "the model's version")
+    propagated = (
+        f"; {found['propagated']:,} of them propagated to near-duplicates" if found["propagated"] else ""
+    )
+    table.add_row("examples learned", f"{found['examples']:,}", f"the model's version{propagated}")
     if found["dead_letters"]:
         table.add_row("dead letters", f"{found['dead_letters']:,}", _parts(found["dead_letters_by_reason"]))
     if found["prequential_accuracy"] is not None:
@@ -88,6 +96,10 @@ def show(found: dict[str, Any], console: Console) -> None:
         console.print(f"drift alarms since the start: {found['drift']['alarms']:,}{by}", highlight=False)
         for alarm in found["drift"]["recent"][-3:]:
             console.print(f"  {alarm['text']}", style="dim", highlight=False)
+    for person in found["annotators"]:
+        if person["distrusted"]:
+            text = f"annotator: {told_of(Standing(**person))}"
+            console.print(text, style="yellow", highlight=False, markup=False)
     if found.get("webhooks") is not None:
         _show_webhooks(found["webhooks"], console)
     for outcome, count in found["labels_by_outcome"].items():

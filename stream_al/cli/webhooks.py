@@ -50,6 +50,7 @@ def sending(config: Config, name: str, tell: Callable[[str], None]) -> AbstractC
         "drift": bool(config.drift.watch),
         "budget-spent": config.limits.active(),
         "quarantine": config.guard.active(),
+        "distrust": config.labels.agreement == "weighted" or bool(config.gold.questions),
     }
     kinds = [kind for kind in config.webhooks.events if possible[kind]]
     endpoint = Endpoint(config.webhooks.url, config.webhooks.keys(name))

@@ -21,15 +21,18 @@ from pydantic import (
 from stream_al.config.asking import (
     ColdStartConfig,
     DriftConfig,
+    GroupsConfig,
     GuardConfig,
     LimitsConfig,
     QuotaConfig,
     StrategyConfig,
 )
 from stream_al.config.base import Section, defaults, duration
+from stream_al.config.gold import GoldConfig
 from stream_al.config.services import KafkaConfig, TopicsConfig, WebhooksConfig
 from stream_al.desk_rules import DeskRules
 from stream_al.errors import ConfigError
+from stream_al.groups import GroupRules
 from stream_al.monitor.accuracy import WINDOW
 from stream_al.strategies import QueryStrategy
 
@@ -46,6 +49,8 @@ __all__ = [
     "Config",
     "DriftConfig",
     "EventsConfig",
+    "GoldConfig",
+    "GroupsConfig",
     "GuardConfig",
     "KafkaConfig",
     "LabelsConfig",
@@ -109,7 +114,7 @@ class LabelsConfig(Section):
     delay: int = Field(100, ge=0)
     jitter: int = Field(0, ge=0)
     quorum: int = Field(1, ge=1)
-    agreement: Literal["majority", "unanimous", "plurality"] = "majority"
+    agreement: Literal["majority", "unanimous", "plurality", "weighted"] = "majority"
     max_answers: int = Field(5, ge=1)
     max_abstentions: int = Field(3, ge=1)
     expire_after: timedelta | None = None
@@ -118,6 +123,11 @@ class LabelsConfig(Section):
     when_full: Literal["stop-asking", "withdraw-least"] = "stop-asking"
     remember: int = Field(100_000, ge=0)
     corrections: Literal["amend", "dead-letter"] = "amend"
+    withdraw_below: float | None = Field(None, ge=0, le=1)
+    rescore_every: int = Field(10, ge=1)
+    rescore_most: int = Field(100, ge=1)
+    sure: float = Field(0.5, ge=0.5, lt=1)
+    second_opinion: float | None = Field(None, gt=0, le=1)
 
     _duration = field_validator("expire_after", mode="before")(duration)
 
@@ -127,7 +137,15 @@ class LabelsConfig(Section):
             raise ValueError('path: belongs to source = "file", and is needed there')
         if self.max_answers < self.quorum:
             raise ValueError(f"max_answers: {self.max_answers} is less than the quorum, {self.quorum}")
+        if self.second_opinion is not None and self.max_answers == self.quorum:
+            raise ValueError(f"max_answers: {self.max_answers} leaves no second opinion; give more")
         return self
+
+    def used(self) -> set[str]:
+        """Return the rules that decide anything; others are left out, as stores were made before there were any."""
+        unused = {"rescore_every", "rescore_most"} if self.withdraw_below is None else set()
+        unused |= set() if self.agreement == "weighted" else {"sure"}
+        return set(RULES) - unused
 
 
 class StoreConfig(Section):
@@ -149,6 +167,7 @@ class RunConfig(Section):
 
     until: Literal["events-end", "answered", "stopped"] = "events-end"
     batch_size: int = Field(1000, ge=1)
+    batch_seconds: float = Field(0.05, gt=0.0)
     key: str = "stream_al"
 
 
@@ -164,9 +183,11 @@ class Config(BaseSettings):
     limits: LimitsConfig = LimitsConfig()
     guard: GuardConfig = GuardConfig()
     drift: DriftConfig = DriftConfig()
+    groups: GroupsConfig = GroupsConfig()
     accuracy: AccuracyConfig = AccuracyConfig()
     events: EventsConfig = EventsConfig()
     labels: LabelsConfig = LabelsConfig()
+    gold: GoldConfig = GoldConfig()
     store: StoreConfig = StoreConfig()
     output: OutputConfig = OutputConfig()
     webhooks: WebhooksConfig = WebhooksConfig()
@@ -195,6 +216,27 @@ class Config(BaseSettings):
             raise ValueError(f"[drift] reserve: leaves {left:.3g} of the budget, less than explore")
         return self
 
+    @model_validator(mode="after")
+    def _groups_of_one_worker(self) -> Config:
+        if self.group_rules() is None:
+            return self
+        window = self.strategy.cold_start.rule == "representatives"
+        key = "[strategy.cold_start] rule = 'representatives'" if window else "[groups] within"
+        if self.kafka is not None:
+            raise ValueError(
+                f"{key}: an event and the query it is like may be in partitions of different workers on Kafka, "
+                "so nothing can be grouped there; leave it out"
+            )
+        if window and self.limits.active():
+            raise ValueError(
+                f"{key}: asks about as many as it says, whatever [limits] allow; leave one of them out"
+            )
+        return self
+
+    def group_rules(self) -> GroupRules | None:
+        """Return when near-duplicates are grouped; None where nothing is."""
+        return self.groups.rules(self.strategy.cold_start)
+
     def query_strategy(self) -> QueryStrategy:
         """Return the strategy, with its reserve, within its limits and behind its guard."""
         return self.guard.around(self.limits.around(self.drift.around(self.strategy)))
@@ -207,9 +249,11 @@ class Config(BaseSettings):
             "limits": self.limits.active(),
             "guard": self.guard.active(),
             "drift": bool(self.drift.watch),
+            "gold": bool(self.gold.questions),
+            "groups": self.group_rules() is not None,
         }
         also = {
-            name: getattr(self, name).model_dump(mode="json", exclude_none=True)
+            name: getattr(self, name).model_dump(mode="json", exclude_none=True, exclude={"path"})
             for name, is_used in used.items()
             if is_used
         }
@@ -218,7 +262,7 @@ class Config(BaseSettings):
             "strategy": self.strategy.model_dump(mode="json", include=strategy, exclude_none=True),
             "accuracy": self.accuracy.model_dump(mode="json"),
             **also,
-            "labels": self.labels.model_dump(mode="json", include=set(RULES), exclude_none=True),
+            "labels": self.labels.model_dump(mode="json", include=self.labels.used(), exclude_none=True),
             "run": {"key": self.run.key},
         }
 
@@ -241,8 +285,10 @@ def stored_config(pipeline: dict[str, Any], name: str) -> Config:
             limits=LimitsConfig(**pipeline.get("limits", {})),
             guard=GuardConfig(**pipeline.get("guard", {})),
             drift=DriftConfig(**pipeline.get("drift", {})),
+            groups=GroupsConfig(**pipeline.get("groups", {})),
             accuracy=AccuracyConfig(**pipeline["accuracy"]),
             labels=LabelsConfig(**pipeline["labels"]),
+            gold=GoldConfig(**pipeline.get("gold", {})),
             run=RunConfig(**pipeline["run"]),
         )
     except ValidationError as error:
@@ -290,6 +336,7 @@ def checked(content: dict[str, Any], name: str, base: Path = Path()) -> Config:
         )
         for section, found in paths.items()
     }
+    changes["gold"] = config.gold.read(base)
     if config.kafka is not None:
         files = ("snapshots", "ca_file", "cert_file", "key_file", "token_file")
         found = {k: getattr(config.kafka, k) for k in files}

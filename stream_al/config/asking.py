@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from stream_al.config.base import Section, defaults, duration
+from stream_al.groups import GroupRules
 from stream_al.monitor import ConfidentEnough, DriftRules
 from stream_al.strategies import (
     AnyOf,
@@ -17,6 +18,7 @@ from stream_al.strategies import (
     ColdStart,
     Entropy,
     Guard,
+    Importance,
     LeastConfidence,
     Limited,
     Margin,
@@ -34,10 +36,31 @@ from stream_al.strategies.limits import RATES
 class ColdStartConfig(Section):
     """``[strategy.cold_start]``: how to ask while the model knows too little."""
 
-    rule: Literal["all", "random", "none"] = "all"
+    rule: Literal["all", "random", "none", "representatives"] = "all"
     examples: int = Field(50, ge=0)
     share: float = Field(0.1, ge=0.0, le=1.0)
     asks: int | None = Field(None, ge=0)
+    window: int | None = Field(None, ge=2)
+
+    @model_validator(mode="after")
+    def _meaningful(self) -> ColdStartConfig:
+        if self.rule != "representatives":
+            if self.window is not None:
+                raise ValueError("window: belongs to rule = 'representatives'")
+        elif self.asks is not None:
+            raise ValueError(
+                "asks: means nothing to rule = 'representatives', which asks about `examples` of a window"
+            )
+        elif not 0 < self.examples <= self.events:
+            raise ValueError(
+                f"examples: {self.examples} representatives cannot be chosen of {self.events} events"
+            )
+        return self
+
+    @property
+    def events(self) -> int:
+        """How many events the window has of which representatives are chosen."""
+        return 10 * self.examples if self.window is None else self.window
 
 
 class StrategyConfig(Section):
@@ -47,6 +70,7 @@ class StrategyConfig(Section):
         "budgeted",
         "variable",
         "selective",
+        "importance",
         "balanced",
         "least-confidence",
         "margin",
@@ -81,6 +105,10 @@ class StrategyConfig(Section):
             raise ValueError("any-of: give one or more of confidence, margin, entropy")
         if self._bucketed and self.explore is not None and self.explore > self.budget:
             raise ValueError(f"explore: {self.explore} is more than the budget, {self.budget}")
+        if self.name == "importance" and self.explore == 0.0:
+            raise ValueError(
+                "explore: must be above 0, the least probability to ask with; a label weighs budget / explore at most"
+            )
         explores = self.explore or (self.explore is None and self._bucketed and self.budget)
         if self.stop_at is not None and not explores:
             raise ValueError(
@@ -90,7 +118,7 @@ class StrategyConfig(Section):
 
     @property
     def _bucketed(self) -> bool:
-        return self.name in ("budgeted", "variable", "selective", "balanced")
+        return self.name in ("budgeted", "variable", "selective", "importance", "balanced")
 
     def used(self) -> set[str]:
         """Return the keys that mean something to this strategy, besides its name and the cold start."""
@@ -98,6 +126,7 @@ class StrategyConfig(Section):
             "budgeted": {"budget", "utility", "explore", "burst", "apart", "stop_at"},
             "variable": {"budget", "step", "spread", "explore", "burst", "apart", "stop_at"},
             "selective": {"budget", "explore", "burst", "apart", "stop_at"},
+            "importance": {"budget", "explore", "burst", "apart", "stop_at"},
             "balanced": {"budget", "explore", "burst", "apart", "stop_at"},
             "random": {"budget"},
             "any-of": {"confidence", "margin", "entropy", "explore", "stop_at", "calibrated"},
@@ -110,7 +139,12 @@ class StrategyConfig(Section):
         if asks is None and self._bucketed:
             asks = while_late(cold.examples, self.budget)
         inner = Apart(self._inner(), self.apart) if self.apart else self._inner()
-        strategy = ColdStart(inner, cold.examples, cold.rule, cold.share, asks)
+        rule = cold.rule
+        if (
+            rule == "representatives"
+        ):  # of a window, which the learner collects; the strategy goes on from there
+            rule, asks = "none", cold.examples
+        strategy = ColdStart(inner, cold.examples, rule, cold.share, asks)
         return strategy if self.stop_at is None else ConfidentEnough(strategy, self.stop_at)
 
     def _inner(self) -> QueryStrategy:
@@ -121,6 +155,8 @@ class StrategyConfig(Section):
             return VariableUncertainty(self.budget, self.step, self.spread, self.explore, self.burst)
         if self.name == "selective":
             return Selective(self.budget, self.explore, self.burst)
+        if self.name == "importance":
+            return Importance(self.budget, self.explore, self.burst)
         if self.name == "balanced":
             return Balanced(self.budget, self.explore, self.burst)
         if self.name == "random":
@@ -191,6 +227,34 @@ class LimitsConfig(Section):
             **{name: getattr(self, name) for name in (*RATES, "cost_per_label", "burst", "answers_within")},
             quotas=tuple(Quota(quota.by, quota.share) for quota in self.quotas),
         )
+
+
+class GroupsConfig(Section):
+    """``[groups]``: when near-duplicates of an open query are grouped with it."""
+
+    within: float | None = Field(None, gt=0.0, allow_inf_nan=False)
+    weight: float = Field(0.5, gt=0.0, le=1.0)
+    most: int = Field(20, ge=1)
+    groups: int = Field(200, ge=1)
+    check: float = Field(0.05, ge=0.0, le=1.0)
+
+    def rules(self, cold: ColdStartConfig) -> GroupRules | None:
+        """Return when an event joins a group, also one of the cold start's window; None where nothing is grouped.
+
+        Raises
+        ------
+        ValueError
+            When there are rules, and nothing is grouped.
+        """
+        if cold.rule == "representatives":
+            window = (cold.events, cold.examples)
+        elif self.within is not None:
+            window = (0, 50)
+        elif self.model_fields_set - defaults(self):
+            raise ValueError("[groups] within: nothing is grouped; set it to 0.2, say")
+        else:
+            return None
+        return GroupRules(self.within, self.weight, self.most, self.groups, self.check, *window)
 
 
 class GuardConfig(Section):

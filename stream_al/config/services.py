@@ -146,7 +146,7 @@ class WebhooksConfig(Section):
     """``[webhooks]``: which server is told of what happens."""
 
     url: str | None = None
-    events: tuple[Literal["label", "drift", "budget-spent", "quarantine"], ...] = KINDS
+    events: tuple[Literal["label", "drift", "budget-spent", "quarantine", "distrust"], ...] = KINDS
     secret: SecretStr | None = None
     give_up_after: timedelta = timedelta(days=4)
 

@@ -5,6 +5,7 @@ from stream_al.monitor.calibration import Bin, Calibration
 from stream_al.monitor.confusion import ClassEstimate
 from stream_al.monitor.drift import Alarm, Drift, DriftRules
 from stream_al.monitor.enough import ConfidentEnough
+from stream_al.monitor.logged import LogMonitors
 from stream_al.monitor.stretch import Estimate
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "Drift",
     "DriftRules",
     "Estimate",
+    "LogMonitors",
     "Report",
 ]

@@ -20,6 +20,7 @@ import msgspec
 
 from stream_al.monitor.calibration import Calibration
 from stream_al.monitor.confusion import ClassEstimate, Confusion
+from stream_al.monitor.curve import Curve, Point
 from stream_al.monitor.stretch import Estimate, Span, Stretch
 from stream_al.records import ClassLabel
 
@@ -64,6 +65,8 @@ class Report(NamedTuple):
     classes: list[ClassEstimate]
     matrix: list[tuple[ClassLabel | None, ClassLabel, float]]
     """(predicted, true, estimated number of events)"""
+    curve: list[Point]
+    """Piece of the stream by piece, up to the horizon."""
 
 
 class Accuracy:
@@ -104,6 +107,8 @@ class Accuracy:
         self._whole, self._before, self._newest = Stretch(), Stretch(), Stretch()
         self._since: Stretch | None = Stretch()
         self._confusion = Confusion()
+        self.curve = Curve()
+        """How the accuracy came to be what it is, up to the horizon."""
         self._asked: deque[_Asked] = deque()
         self._by_id: dict[str, _Asked] = {}
         self._at = begun
@@ -196,6 +201,7 @@ class Accuracy:
             self._newest.pass_over(asked.span)
             self._newest.count(asked.expected, asked.propensity, wrong)
             self._confusion.count(asked.predicted, asked.answer, asked.propensity)
+            self.curve.count(asked.span, asked.expected, asked.propensity, wrong)
             if self._newest.events >= self.window // 2:
                 self._begin_next()
 
@@ -238,6 +244,7 @@ class Accuracy:
             self.recent(events).estimate(),
             [] if nothing else self._confusion.classes(whole),
             [] if nothing else self._confusion.matrix(whole.events),
+            [] if nothing else self.curve.points(),
         )
 
     # ── state ────────────────────────────────────────────────────────────────────────────────────
@@ -252,6 +259,7 @@ class Accuracy:
             "since": None if self._since is None else self._since.dump(),
             "newest": self._newest.dump(),
             "confusion": self._confusion.dump(),
+            "curve": self.curve.dump(),
             "tail": [self._at, self.expected, self._unseen, self._unseen_expected, self._first, self.least],
             "asked": list(self._asked),
         }
@@ -273,6 +281,7 @@ class Accuracy:
         made._newest = Stretch.load(state["newest"])
         made._since = None if state["since"] is None else Stretch.load(state["since"])
         made._confusion = Confusion.load(state["confusion"])
+        made.curve = Curve.load(state["curve"])
         made._at, made.expected, made._unseen, made._unseen_expected, made._first, made.least = state["tail"]
         for content in state["asked"]:
             made._wait(msgspec.convert(content, _Asked))

@@ -94,7 +94,7 @@ class DriftRules:
             raise ValueError(f"args: {self.detector}: {error}; it takes {', '.join(takes)}") from None
 
 
-class Alarm(msgspec.Struct, frozen=True):
+class Alarm(msgspec.Struct, frozen=True, omit_defaults=True):
     """A change that was noticed."""
 
     event: int
@@ -104,6 +104,8 @@ class Alarm(msgspec.Struct, frozen=True):
     """The mean since the last change."""
     after: float
     """The mean of late."""
+    counted: str = "event"
+    """What ``event`` is the number of: examples, where only the log is watched (`LogMonitors`)."""
 
     def text(self) -> str:
         """Return it as a sentence.
@@ -119,7 +121,7 @@ class Alarm(msgspec.Struct, frozen=True):
             "confidence": "the confidence",
         }
         what = named.get(self.what, f"the feature {self.what.removeprefix(FEATURE)!r}")
-        return f"event {self.event:,}: {what} went from {self.before:.3g} to {self.after:.3g}"
+        return f"{self.counted} {self.event:,}: {what} went from {self.before:.3g} to {self.after:.3g}"
 
 
 class Drift:
@@ -132,10 +134,12 @@ class Drift:
     ----------
     rules
         See `DriftRules`.
+    counted
+        What alarms are numbered by.
     """
 
-    def __init__(self, rules: DriftRules) -> None:
-        self.rules = rules
+    def __init__(self, rules: DriftRules, counted: str = "event") -> None:
+        self.rules, self.counted = rules, counted
         self._watched = {what: _Watched(rules.make()) for what in rules.watch}
         self._error, self._surprise = self._watched.get("error"), self._watched.get("surprise")
         self._confidence = self._watched.get("confidence")
@@ -182,7 +186,7 @@ class Drift:
 
     def _alarm(self, event: int, what: str, watched: _Watched) -> bool:
         self.counts[what] = self.counts.get(what, 0) + 1
-        self.recent.append(Alarm(event, what, watched.before, watched.lately))
+        self.recent.append(Alarm(event, what, watched.before, watched.lately, self.counted))
         return True
 
     def dump(self) -> str:
@@ -195,7 +199,7 @@ class Drift:
         return msgspec.json.encode(state).decode()
 
     @classmethod
-    def load(cls, rules: DriftRules, state: str) -> Drift:
+    def load(cls, rules: DriftRules, state: str, counted: str = "event") -> Drift:
         """Return what `dump` was given of.
 
         Raises
@@ -203,7 +207,7 @@ class Drift:
         SnapshotError
             When it is corrupt, or of something else.
         """
-        made = cls(rules)
+        made = cls(rules, counted)
         try:
             found = msgspec.json.decode(state)
             made.counts = dict(found["counts"])

@@ -62,12 +62,12 @@ def vectors(records: Sequence[Features], embed: Embed | None = None) -> Vectors:
     told = [features if embed is None else embed(features) for features in records]
     if told and not hasattr(told[0], "items"):
         return _as_given(told)
-    columns = sorted({_column(name, value) for row in told for name, value in row.items()})  # type: ignore[union-attr]
+    columns = sorted({column(name, value) for row in told for name, value in row.items()})  # type: ignore[union-attr]
     place = {column: number for number, column in enumerate(columns)}
     found = np.zeros((len(told), len(columns)))
     for row, features in zip(found, told, strict=True):
         for name, value in features.items():  # type: ignore[union-attr]
-            row[place[_column(name, value)]] = 1.0 if isinstance(value, str) else float(value)
+            row[place[column(name, value)]] = 1.0 if isinstance(value, str) else float(value)
     numbers = [text == "" for _, text in columns]
     spread = found[:, numbers].std(axis=0)
     found[:, numbers] = (found[:, numbers] - found[:, numbers].mean(axis=0)) / np.where(
@@ -76,7 +76,8 @@ def vectors(records: Sequence[Features], embed: Embed | None = None) -> Vectors:
     return found
 
 
-def _column(name: str, value: object) -> tuple[str, str]:
+def column(name: str, value: object) -> tuple[str, str]:
+    """Return the column that a feature's value stands in: a text has one of its own."""
     return (name, f"={value}") if isinstance(value, str) else (name, "")
 
 

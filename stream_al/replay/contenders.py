@@ -15,6 +15,7 @@ from stream_al.strategies import (
     Budgeted,
     ColdStart,
     Entropy,
+    Importance,
     LeastConfidence,
     Margin,
     QueryStrategy,
@@ -44,6 +45,7 @@ _WITHIN: Final[Mapping[str, tuple[str, Callable[[float, float | None], QueryStra
         lambda budget, explore: VariableUncertainty(budget, explore=explore),
     ),
     "selective": ("selective sampling", Selective),
+    "importance": ("selective sampling, weighted", Importance),
     "apart": ("margin, no near-duplicates", lambda budget, explore: Apart(Budgeted(budget, explore=explore))),
     "balanced": ("margin, evenly across the classes", Balanced),
 }

@@ -204,6 +204,8 @@ class Evidence:
         spent = isfinite(self.recording.make_learner().strategy.slack())
         told = {
             "already-asked": "with an id that was asked about before: give each event an id of its own",
+            "window": "of the cold-start window: they are collected, and nothing is drawn",
+            "grouped": "as they were like an open query: set check = 0.05 in [groups]",
             "queue-full": "while the queue was full: raise max_open in [labels], or have more people answer",
             **{
                 reason: f"as {why}: set [limits] as far as people allow it"
@@ -249,7 +251,7 @@ def _without(whole: Figure, part: Figure, share: float) -> Figure:
 
 
 def _decisions(recording: Recording, strategy: QueryStrategy) -> list[PredictionRow]:
-    """Return what a strategy decides on the recorded predictions, as if its queue were never full."""
+    """Return what a strategy decides on the recorded predictions, as if its queue were never full and nothing grouped."""
     count = recording.partitions
     parts: Mapping[int, list[int]] = {0: [*range(len(recording.events))]}
     if count is not None:
@@ -261,7 +263,7 @@ def _decisions(recording: Recording, strategy: QueryStrategy) -> list[Prediction
         rows = [recording.predictions[place] for place in places]
         learner.model = KnownScores([_scores(row) for row in rows])  # type: ignore[assignment]
         learner.strategy, learner.state = strategy, strategy.start()
-        learner.desk = AskedElsewhere()
+        learner.desk, learner.groups = AskedElsewhere(), None
         if count is None:
             learner.desk = LabelDesk(DeskRules(max_open=len(rows) + 1), keep_changes=False)
         decided, _ = learner.answer([recording.events[place] for place in places])

@@ -14,7 +14,7 @@ from typing import Any
 from stream_al.codec import EventRow, QueryRow
 from stream_al.draws import Draws
 from stream_al.ports import NEVER, IncomingLabel, LabelledRow, Position
-from stream_al.records import ClassLabel
+from stream_al.records import ClassLabel, class_text
 from stream_al.replay.latency import Clock
 from stream_al.replay.people import Crowd
 
@@ -85,7 +85,11 @@ class SimulatedOracle:
         now, quorum = self._clock.time(number), self._crowd.rules.quorum
         rest = order[quorum:]
         if rest or quorum > 1:
-            self._rounds[query.event_id] = {"truth": event.truth, "rest": rest, "votes": [], "out": quorum}
+            state: dict[str, Any] = {"truth": event.truth, "rest": rest, "votes": [], "out": quorum}
+            if self._crowd.rules.second_opinion is not None and query.predicted is not None:
+                chance = query.probabilities.get(class_text(query.predicted), 0.0)
+                state["model"] = [query.predicted, chance]
+            self._rounds[query.event_id] = state
         for who in order[:quorum]:
             self._ask(query.event_id, event.truth, who, now, number)
 
@@ -125,7 +129,9 @@ class SimulatedOracle:
         if label is not None:
             state["votes"] = [*state["votes"], label]
         rules, votes = self._crowd.rules, state["votes"]
-        enough = rules.agreed(votes) is not None or len(votes) >= rules.max_answers
+        needed = rules.needed(votes, *state.get("model", (None, 0.0)))
+        agreed = len(votes) >= needed and rules.agreed(votes) is not None
+        enough = agreed or len(votes) >= rules.max_answers
         if enough or (not state["rest"] and not state["out"]):
             del self._rounds[event_id]
         elif state["rest"] and not state["out"]:

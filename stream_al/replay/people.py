@@ -127,6 +127,7 @@ class Crowd:
 
     A question goes to as many of them as the quorum says, in an order of its own; when their answers do not
     agree, or somebody is unsure, to the next one who has not had it. It is not asked again of who stays silent.
+    (With ``agreement = "weighted"`` it goes round as if all weighed the same.)
 
     Parameters
     ----------

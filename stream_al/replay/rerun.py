@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from stream_al.amendments import ListedLog, Rewritten
 from stream_al.codec import PredictionRow, encode_predictions
 from stream_al.errors import RecordError
 from stream_al.learner import ActiveLearner
+from stream_al.monitor import LogMonitors
 from stream_al.recording import Recording
-from stream_al.records import Amendment, Label, LogRecord, parse_answer
+from stream_al.records import Amendment, Example, Label, LogRecord, parse_answer
 from stream_al.runtime.worker import RUN
 from stream_al.stand_ins import AskedElsewhere
 from stream_al.strategies import QueryStrategy
@@ -76,14 +77,15 @@ def run_otherwise(recording: Recording, strategy: QueryStrategy) -> Rerun:
 
 
 def _run(recording: Recording, strategy: QueryStrategy, answers_known: Callable[[int], bool]) -> Rerun:
-    learners = _learners(recording, strategy)
+    monitors = _monitors(recording)
+    learners = _learners(recording, strategy, monitors)
     rerun = Rerun()
     asked: set[str] = set()
     answered = 0
     arrivals = (
         _labels(recording, learners[0])
         if recording.partitions is None
-        else _log(recording, learners[0], asked)
+        else _log(recording, learners, asked, monitors)
     )
     for until, arrive in arrivals:
         while answered < until:
@@ -95,7 +97,7 @@ def _run(recording: Recording, strategy: QueryStrategy, answers_known: Callable[
                 place = answered + incident.place
                 if incident.query is not None:
                     asked.add(incident.query.event_id)
-                    unknown = not answers_known(place)
+                    unknown = incident.event is None and not answers_known(place)
                 else:
                     unknown = incident.error is not None  # the recorded model could score it, this one cannot
                 if unknown:
@@ -108,11 +110,24 @@ def _run(recording: Recording, strategy: QueryStrategy, answers_known: Callable[
     return rerun
 
 
-def _learners(recording: Recording, strategy: QueryStrategy) -> list[ActiveLearner]:
-    """Return the learner; of a pipeline on Kafka one a partition, which share the model."""
+def _monitors(recording: Recording) -> LogMonitors:
+    """Return what is watched of the log, where the events are in partitions."""
+    learner = recording.make_learner()
+    if recording.partitions is None:
+        return LogMonitors()
+    return LogMonitors(
+        calibrated=learner.calibrated, drift=None if learner.drift is None else learner.drift.rules
+    )
+
+
+def _learners(recording: Recording, strategy: QueryStrategy, monitors: LogMonitors) -> list[ActiveLearner]:
+    """Return the learner; of a pipeline on Kafka one a partition, which share the model and what is watched of the log."""
     count = recording.partitions
     learners = [recording.make_learner() for _ in range(count or 1)]
     for learner in learners:
+        if count is not None:
+            learner.drift = None
+            learner.calibrate_by(monitors.rescaled)
         learner.model = learners[0].model
         learner.strategy = strategy if count is None else strategy.divided(count)
         learner.state = learner.strategy.start()
@@ -153,11 +168,12 @@ def _take(learner: ActiveLearner, log: ListedLog, answer: Label | Amendment, pos
     taught = (
         learner.amend(answer, position) if isinstance(answer, Amendment) else learner.teach(answer, position)
     )
-    if taught.record is not None:
-        log.append(taught.record)
+    log += taught.records
 
 
-def _log(recording: Recording, learner: ActiveLearner, asked: set[str]) -> _Arrivals:
+def _log(
+    recording: Recording, learners: Sequence[ActiveLearner], asked: set[str], monitors: LogMonitors
+) -> _Arrivals:
     """Yield after how many events each record of the log comes, and what folds it if its event was asked about."""
     log = ListedLog()
     numbers: dict[int, int] = {}  # of the recorded log, in this one
@@ -170,7 +186,11 @@ def _log(recording: Recording, learner: ActiveLearner, asked: set[str]) -> _Arri
                 return
             record = record.model_copy(update={"amends": numbers[record.amends]})
         numbers[number] = len(log)
-        learner.model.fold(record, log)
+        model = learners[0].model
+        if isinstance(record, Example) and monitors.learned(len(log), record, model):
+            for learner in learners:
+                learner.state = learner.strategy.alarmed(learner.state)
+        model.fold(record, log)
         log.append(record)
 
     for number, record in enumerate(recording.examples):

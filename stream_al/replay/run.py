@@ -10,10 +10,11 @@ import numpy as np
 from stream_al.codec import EventRow, QueryRow
 from stream_al.draws import Draws
 from stream_al.errors import ModelError
+from stream_al.gold import Gold
 from stream_al.learner import ActiveLearner
 from stream_al.model import Model
 from stream_al.monitor import DriftRules
-from stream_al.ports import IncomingLabel
+from stream_al.ports import IncomingLabel, LabelledRow
 from stream_al.records import ClassLabel, parse_label
 from stream_al.replay.contenders import Contender
 from stream_al.replay.latency import Clock
@@ -45,6 +46,8 @@ class Trial:
         The stream's time, where the crowd's times are not counted in events.
     drift
         What is watched for changes, so that strategies hear of alarms; None watches nothing.
+    gold
+        Questions whose answers are known, mixed among the others.
     """
 
     make_model: Callable[[], Model]
@@ -52,6 +55,7 @@ class Trial:
     key: str = "stream_al"
     clock: Clock = field(default_factory=Clock)
     drift: DriftRules | None = None
+    gold: Gold | None = None
 
 
 def replay(
@@ -94,6 +98,8 @@ def replay(
                 failed.add(incident.place)
             elif incident.query is not None:
                 run.asked(incident.query, few[incident.place], at + incident.place + 1)
+                if incident.gold is not None:
+                    run.oracle.asked(incident.gold, run.gold_row(incident.gold), at + incident.place + 1)
         answered = len(predictions) + len(failed)
         if failed:
             run.unscored += len(failed)
@@ -123,6 +129,8 @@ class _Run:
         self.stream, self.contender = stream, contender
         # All labels at once may be open when they come late; a limit would make the baseline ask less than all.
         rules = replace(trial.crowd.rules, max_open=len(stream.rows) + 1)
+        if contender.baseline:  # all labels are all labels
+            rules = replace(rules, withdraw_below=None)
         self.learner = ActiveLearner(
             trial.make_model(),
             contender.strategy,
@@ -130,6 +138,7 @@ class _Run:
             key=trial.key,
             window=None,
             drift=trial.drift,
+            gold=trial.gold,
         )
         self.oracle = SimulatedOracle(trial.crowd, trial.key, trial.clock)
         self.truths: list[ClassLabel | None] = []
@@ -163,6 +172,9 @@ class _Run:
             sample.append((draw, question))
             sample.sort(key=lambda held: held[0])
             del sample[_SAMPLE:]
+
+    def gold_row(self, gold: QueryRow) -> LabelledRow:
+        return LabelledRow(gold.features, gold.event_id, truth=self.learner.desk.gold.truths[gold.event_id])
 
     def teach(self, labels: Iterable[IncomingLabel], at: int) -> None:
         """Learn what has come after so many events."""

@@ -9,8 +9,8 @@ from stream_al.robustness.fgsm import fgsm, slopes_of
 from stream_al.robustness.linear import Linear
 from stream_al.robustness.probe import Attack, Findings, Subject, choose, probe
 from stream_al.robustness.space import Space
-from stream_al.robustness.trust import Trust
 from stream_al.robustness.victim import Attempt, Change, Fooled, Victim
+from stream_al.trust import Trust
 
 __all__ = [
     "Attack",

@@ -9,11 +9,14 @@ time it takes.
 from __future__ import annotations
 
 import gc
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from stream_al.codec import EventRow, encode_json, encode_predictions
+import msgspec
+
+from stream_al.codec import EventRow, QueryRow, encode_json, encode_predictions
 from stream_al.errors import RecordError, SnapshotError
 from stream_al.labels import USED, Settled
 from stream_al.learner import ActiveLearner, Incident
@@ -28,7 +31,7 @@ from stream_al.ports import (
     Sink,
     Store,
 )
-from stream_al.records import MAX_NAME, Amendment, DeadLetter, Label, LogRecord, parse_answer
+from stream_al.records import MAX_NAME, Amendment, DeadLetter, Example, Label, LogRecord, parse_answer
 from stream_al.strategies.guard import QUARANTINED
 
 UNTIL: Final = ("events-end", "answered", "stopped")
@@ -36,6 +39,7 @@ _WAIT: Final = 0.05
 """Seconds to wait for an event before looking for labels and the stop signal again."""
 RUN: Final = 128
 """Events that go through each step together: many enough for the loops, few enough for the processor's cache."""
+_decode: Final = msgspec.json.Decoder(LabelledRow).decode
 _RECORD: Final = 20_000
 """Characters of a record that a dead letter keeps."""
 
@@ -62,6 +66,11 @@ class Worker:
         See `stream_al.ports`.
     batch_size
         The most events in one commit.
+    batch_seconds
+        How long events may wait for those after them in the same commit: a batch is no larger than what the last ones say is
+        answered in this time. None does not look at the time. What comes out is the same, whatever the batches are.
+    clock
+        The time in seconds, from anywhere; only asked with ``batch_seconds``.
     on_answer
         Called with (event, its predicted label) for every event, for measuring; not called again for
         batches that were committed before a crash.
@@ -76,16 +85,22 @@ class Worker:
         store: Store,
         *,
         batch_size: int = 1000,
+        batch_seconds: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
         on_answer: Callable[[EventRow, object], None] | None = None,
     ) -> None:
         self.learner = learner
         learner.desk.keep_changes = True  # the store takes them, batch by batch
+        if learner.groups is not None:
+            learner.groups.keep_changes = True
         self.progress = Progress(state=learner.state)
         self._events = events
         self._labels = labels
         self._sink = sink
         self._store = store
-        self._batch_size = batch_size
+        self._batch_size, self._batch_seconds, self._clock = batch_size, batch_seconds, clock
+        self._most = batch_size if batch_seconds is None else min(batch_size, RUN)
+        """Of the next batch."""
         self._on_answer = on_answer
         self._saved_snapshot = 0
         self._new: list[tuple[int, LogRecord]] = []
@@ -114,6 +129,8 @@ class Worker:
             clock=progress.clock,
             accuracy=progress.accuracy,
             drift=progress.drift,
+            desk=progress.desk,
+            members=recovered.members,
         )
         self._events.seek(progress.event_position)
         self._labels.seek(progress.label_position)
@@ -182,14 +199,32 @@ class Worker:
     def step(self) -> bool:
         """Work off one micro-batch; return False when there was nothing to do."""
         learner = self.learner
-        rows = self._events.read(self._batch_size, _WAIT)
+        rows = self._events.read(self._most, _WAIT)
         batch = Batch(first_event=learner.events, state=learner.state)
         self._new = batch.examples
         counts: Counter[str] = Counter()
         # After the last event nothing is left to wait for: a simulated oracle then answers all it still owes.
         now = float("inf") if not rows and self._events.exhausted else learner.events
         self._take(batch, counts, self._labels.poll(now))
-        at = 0
+        if self._batch_seconds is None:
+            self._work(batch, counts, rows)
+        else:
+            began = self._clock()
+            self._work(batch, counts, rows)
+            self._pace(len(rows), self._clock() - began, self._batch_seconds)
+        if not rows and not batch.received:
+            return False
+        self._commit(batch, counts)
+        return True
+
+    def _pace(self, events: int, seconds: float, most_seconds: float) -> None:
+        """Let the next batch be no larger than what is answered in time, at the pace of this one."""
+        if events and seconds > 0:
+            self._most = max(1, min(self._batch_size, int(events * most_seconds / seconds)))
+
+    def _work(self, batch: Batch, counts: Counter[str], rows: Sequence[EventRow | DeadLetter]) -> None:
+        """Answer a batch's events, and learn from the labels that are due between them."""
+        learner, at = self.learner, 0
         while at < len(rows):
             due = self._labels.due
             if learner.events >= due:
@@ -203,10 +238,6 @@ class Worker:
             most = int(min(due - learner.events, RUN))  # before any label can come that was asked for already
             run = _events_at_the_start(rows[at : at + most])
             at += self._answer(batch, counts, run, until_asked=self._labels.lag < len(run))
-        if not rows and not batch.received:
-            return False
-        self._commit(batch, counts)
-        return True
 
     def _answer(self, batch: Batch, counts: Counter[str], rows: list[EventRow], *, until_asked: bool) -> int:
         """Answer events between which no label comes; return how many."""
@@ -237,11 +268,21 @@ class Worker:
         if incident.query is not None:
             batch.queries.append(incident.line)
             counts[f"asked:{incident.query.reason}"] += 1
-            self._labels.asked(incident.query, row, incident.events)
+            about = row if incident.event is None else _decode(incident.event)
+            self._labels.asked(incident.query, about, incident.events)
+            if incident.gold is not None:
+                self._mix_in(batch, counts, incident.gold, incident.events)
         elif incident.blocked:
             counts[f"blocked:{incident.blocked}"] += 1
             if incident.blocked in QUARANTINED:
                 self.quarantined[incident.blocked] = row
+
+    def _mix_in(self, batch: Batch, counts: Counter[str], gold: QueryRow, events: int) -> None:
+        """Write down that a gold question was asked, and let the source of labels hear of it."""
+        batch.queries.append(gold.to_json())
+        counts["gold"] += 1
+        truth = self.learner.desk.gold.truths[gold.event_id]
+        self._labels.asked(gold, LabelledRow(gold.features, gold.event_id, truth=truth), events)
 
     def _bury(self, batch: Batch, counts: Counter[str], letter: DeadLetter, at_event: int) -> None:
         batch.dead_letters.append((at_event, letter))
@@ -270,8 +311,9 @@ class Worker:
             batch.received.append(
                 Received(number, at_event, position, record, answer.event_id, taught.outcome, taught.detail)
             )
-            if taught.record is not None:
-                batch.examples.append((self.learner.model.version - 1, taught.record))
+            records = taught.records
+            batch.examples += enumerate(records, self.learner.model.version - len(records))
+            counts["propagated"] += sum(isinstance(record, Example) for record in taught.followers)
             self._settle(batch, counts, taught.settled, at_event)
 
     def _settle(self, batch: Batch, counts: Counter[str], settled: Iterable[Settled], at_event: int) -> None:
@@ -295,6 +337,8 @@ class Worker:
         totals = Counter(before.counts)
         totals.update(counts)
         batch.changed = learner.desk.take_changes()
+        if learner.groups is not None:
+            batch.members = learner.groups.take_changes()
         model = learner.model
         if model.checkpointed > self._saved_snapshot:
             batch.snapshot = (model.checkpointed, model.checkpoint)
@@ -306,6 +350,7 @@ class Worker:
             examples=model.version,
             state=learner.state,
             clock=learner.desk.clock,
+            desk=learner.desk.memory,
             accuracy=None if learner.accuracy is None else learner.accuracy.dump(),
             drift=None if learner.drift is None else learner.drift.dump(),
             event_position=self._events.position,

@@ -2,10 +2,11 @@
 
 from stream_al.strategies.apart import Apart
 from stream_al.strategies.balanced import Balanced
-from stream_al.strategies.base import Decision, QueryStrategy, State
+from stream_al.strategies.base import Decision, QueryStrategy, State, Weigher
 from stream_al.strategies.budgeted import Budgeted
 from stream_al.strategies.cold_start import ColdStart, while_late
 from stream_al.strategies.guard import QUARANTINED, Guard
+from stream_al.strategies.importance import Importance
 from stream_al.strategies.limits import HELD_BACK, Limited
 from stream_al.strategies.quotas import Quota
 from stream_al.strategies.random import Random
@@ -27,6 +28,7 @@ __all__ = [
     "Decision",
     "Entropy",
     "Guard",
+    "Importance",
     "LeastConfidence",
     "Limited",
     "Margin",
@@ -37,5 +39,6 @@ __all__ = [
     "Selective",
     "State",
     "VariableUncertainty",
+    "Weigher",
     "while_late",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TypeAlias
 
 import msgspec
@@ -11,6 +12,8 @@ from stream_al.uncertainty import Scores
 
 State: TypeAlias = tuple[float, ...]
 """What a strategy remembers between events: a few numbers, the same after a round trip through JSON."""
+Weigher: TypeAlias = Callable[[float, str], float]
+"""From a query's propensity and reason to the weight that its label is learned with."""
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -73,6 +76,11 @@ class QueryStrategy(ABC):
         """
         then = getattr(self, "then", None)
         return then.looks() if isinstance(then, QueryStrategy) else frozenset()
+
+    def weigher(self) -> Weigher | None:
+        """Return what tells the weight of a query's label: by default, what ``then`` does; None where each weighs 1."""
+        then = getattr(self, "then", None)
+        return then.weigher() if isinstance(then, QueryStrategy) else None
 
     def charge(self, state: State) -> State:
         """Return the state after a query that somebody else put on this strategy's account."""

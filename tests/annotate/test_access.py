@@ -24,10 +24,10 @@ from stream_al.annotate.access import (
 )
 
 
-def stream_al(*words):
+def stream_al(*words, **environment):
     return subprocess.run(
         [sys.executable, "-m", "stream_al", *map(str, words)],
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -345,9 +345,12 @@ def test_what_an_option_cannot_be_is_said(pipeline, words, told):
     assert told in done.stderr
 
 
-def test_a_pipeline_on_kafka_is_refused_with_the_way_out(tmp_path):
+def test_people_of_a_pipeline_on_kafka_are_in_the_file_of_the_page(tmp_path):
     config = tmp_path / "k.toml"
-    config.write_text('[kafka]\nbootstrap = "localhost:9092"\n')
-    done = stream_al("annotate", config)
+    config.write_text('[store]\npath = "page.db"\n[kafka]\nbootstrap = "localhost:1"\n')
+    assert stream_al("people", "add", config, "ann").returncode == 0  # no broker is asked
+    assert stream_al("people", "list", config).stdout.split() == ["annotator", "ann"]
+    assert stream_al("people", "list", tmp_path / "page.db").stdout.split() == ["annotator", "ann"]
+    done = stream_al("label-studio", config, "--url", "http://x", "--project", "1", LABEL_STUDIO_API_KEY="k")
     assert done.returncode == 2
-    assert "docs/howto-kcat.md" in done.stderr
+    assert "page.db" in done.stderr

@@ -38,6 +38,11 @@ def test_unusual_values_come_first_marked_and_the_rest_is_folded():
     assert len(table["rows"]) + len(table["folded"]) == len(features)
 
 
+def test_it_says_for_how_many_it_stands():
+    assert card(query(), Usual(()))["group"] == ""
+    assert card(query(), Usual(()), waiting=3)["group"] == "Your answer also serves 3 records like it."
+
+
 def test_what_is_to_be_displayed_stands_before_what_the_model_sees():
     display = {
         "text": "Hello",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from labelled_stores import CATS, Pipeline, rows
+from labelled_stores import CATS, GROUPED, GROUPS, Pipeline, rows
 
 from connectors.sqlite import Annotations, SqliteLabels
 from connectors.sqlite.board import IDLE, IDLE_EMPTY, SqliteBoard
@@ -125,6 +125,19 @@ def test_the_most_valuable_come_first(pipeline, boards):
 
 
 # ── what becomes of what is said ─────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("only_this", [False, True])
+def test_a_card_says_for_how_many_it_stands_and_an_answer_can_be_of_it_alone(pipeline, boards, only_this):
+    p = pipeline(events=GROUPED, model=CATS, groups=GROUPS)
+    board = boards(p.path)
+    reply = ask(board, "ann", want=10)
+    assert reply.waiting == {"e03": 2}
+    ask(board, "ann", answer("e03", "cat", only_this=only_this), leave=True)
+    assert p.work().examples == (1 if only_this else 3)
+    (label,) = p.sent()
+    assert label.only_this == only_this
+    assert ask(board, "bob", want=10).waiting == {}
 
 
 def test_sending_an_answer_again_does_nothing(pipeline, boards):

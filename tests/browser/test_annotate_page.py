@@ -5,9 +5,13 @@ import signal
 import time
 
 import pytest
-from labelled_stores import CATS
+from labelled_stores import CATS, GROUPED, GROUPS
+from recordings import People, run_pipeline
+from streams import estimator, rows
 
+from stream_al import ActiveLearner, Budgeted, ColdStart, DriftRules, Margin
 from stream_al.codec import EventRow
+from stream_al.ports import LabelledRow
 
 PHONE = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True}
 
@@ -87,6 +91,24 @@ def test_everything_can_be_said_by_keyboard_and_reaches_the_model(pipeline, serv
     wait_for(p.records)
     p.work()
     assert [(e, o) for e, o in p.ledger() if o == "example"] == [("e01", "example"), ("e05", "example")]
+
+
+def test_an_answer_can_be_of_the_card_alone_and_not_of_those_like_it(pipeline, serve, visit):
+    p = pipeline(events=GROUPED, model=CATS, groups=GROUPS)
+    page = visit(serve(p.path).url)
+    shows(page, "e01")
+    assert page.locator("#group").is_hidden()
+    press(page, "o", "1")
+    press(page, "2")
+    shows(page, "e03")
+    assert "Your answer also serves 2 records like it." in page.locator("#group").text_content()
+    press(page, "o", "o", "o")
+    assert page.locator("#only").get_attribute("aria-pressed") == "true"
+    press(page, "1")
+    shows(page, "e04")
+    sent(page)
+    found = [(record["event_id"], record["only_this"]) for record in [*p.records(), *p.drafts()]]
+    assert found == [("e01", False), ("e02", False), ("e03", True)]
 
 
 def test_everything_can_be_done_by_mouse(pipeline, serve, visit):
@@ -201,6 +223,18 @@ def test_without_cards_it_says_why_and_goes_on_by_itself(pipeline, serve, visit)
     p.events.items += [EventRow(id="new", features={"x": 5.0})]
     p.work()
     shows(page, "new")
+
+
+def test_a_card_of_which_the_model_has_become_sure_goes_and_says_why(pipeline, serve, visit):
+    p = pipeline(12, CATS, strategy=Margin(1.0), withdraw_below=0.9, rescore_every=1)
+    page = shows(visit(serve(p.path).url), "e01")
+    for event_id, label in [("e05", "cat"), ("e06", "cat"), ("e11", "dog"), ("e12", "dog")]:
+        p.send(event_id, label)
+    p.work()
+    page.evaluate("dispatchEvent(new Event('online'))")  # looks at once
+    page.get_by_text("e01 is put away: the model has become sure meanwhile.").wait_for()
+    assert not page.locator("#title").is_visible() or page.locator("#title").inner_text() != "e01"
+    assert said(p) == [("e05", "cat"), ("e06", "cat"), ("e11", "dog"), ("e12", "dog")]
 
 
 # ── several ──────────────────────────────────────────────────────────────────────────────────────
@@ -442,3 +476,26 @@ def test_axe_finds_nothing(pipeline, serve, visit, scheme, size):
     page.goto(re.sub("/$", "/dashboard", page.url))
     page.wait_for_selector("#hours svg")
     fine()
+
+
+def turned(row):
+    return LabelledRow(row.features, row.id, truth="in" if row.truth == "out" else "out")
+
+
+def test_the_dashboard_shows_how_the_model_learned_and_where_the_stream_changed(tmp_path, serve, visit):
+    events = [row if n < 3000 else turned(row) for n, row in enumerate(rows(6000))]
+    drift = DriftRules("PageHinkley", {"threshold": 4.0, "delta": 0.02, "mode": "up"}, ("surprise",))
+    learner = ActiveLearner(estimator(), ColdStart(Budgeted(0.3, explore=0.1), 50), drift=drift)
+    path = run_pipeline(tmp_path / "store.db", learner, events, People(names=("ann",)), {})
+    page = visit(serve(path).url)
+    page.goto(page.url + "dashboard")
+    chart = page.get_by_role("img", name="Estimated accuracy")
+    chart.wait_for()
+    marks = page.locator("#drift li").all_inner_texts()
+    assert any(text.startswith("event 3,") for text in marks)
+    assert chart.locator(".drift").count() == len(marks)
+    page.get_by_text("As a table").click()
+    cells = page.locator("#curve-rows tr").all_inner_texts()
+    assert len(cells) > 20
+    assert page.locator("#curve-rows tr").first.is_visible()
+    page.screenshot(path=tmp_path / "dashboard.png", full_page=True)

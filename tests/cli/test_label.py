@@ -11,7 +11,7 @@ import pexpect
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from labelled_stores import CATS, rows
+from labelled_stores import CATS, GROUPED, GROUPS, rows
 from rich.console import Console
 
 from connectors.sqlite import Annotations
@@ -84,6 +84,19 @@ def terminal():
     yield start
     for each in opened:
         each.child.close(force=True)
+
+
+def test_an_answer_can_be_of_the_card_alone_and_not_of_those_like_it(pipeline, terminal):
+    p = pipeline(events=GROUPED, model=CATS, groups=GROUPS)
+    screen = terminal(p.path)
+    screen.sees("e01").press("o", "1").sees("e02").press("2").sees(
+        "e03", "serves 2 records like it", "only this one"
+    )
+    screen.press("o").sees("of this one only").press("o").sees("only this one").press("o").press("1")
+    screen.sees("e04").press("q")
+    assert screen.ends() == 0
+    assert [label.only_this for label in p.sent()] == [False, False, True]
+    assert p.work().examples == 3
 
 
 def test_one_key_answers_and_brings_the_next_card(pipeline, terminal):

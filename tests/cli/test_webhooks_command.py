@@ -215,11 +215,11 @@ def test_both_secrets_sign_while_one_replaces_the_other(tmp_path: Path, receiver
         ('url = "https://me:pw@example.org/"', "leave the login out"),
         (
             'url = "https://example.org"\nevents = ["labels"]',
-            "must be one of 'label', 'drift', 'budget-spent' or 'quarantine'",
+            "must be one of 'label', 'drift', 'budget-spent', 'quarantine' or 'distrust'",
         ),
         (
             'url = "https://example.org"\nevents = []',
-            "events: give one or more of label, drift, budget-spent, quarantine",
+            "events: give one or more of label, drift, budget-spent, quarantine, distrust",
         ),
         ('url = "https://example.org"\ngive_up_after = "-1h"', "give_up_after"),
         (

@@ -37,7 +37,7 @@ CONFIG = """
 steps = [{{ use = "river.preprocessing.StandardScaler" }}, {{ use = "river.linear_model.LogisticRegression" }}]
 checkpoint_every = 100
 [strategy]
-budget = {budget}
+{strategy}
 [labels]
 quorum = {quorum}
 max_open = {max_open}
@@ -80,6 +80,7 @@ class Pipeline:
         *,
         partitions: int = 6,
         budget: float = 0.05,
+        strategy: str | None = None,
         quorum: int = 1,
         max_open: int = 100_000,
         rules: str = "",
@@ -94,7 +95,7 @@ class Pipeline:
                 bootstrap=bootstrap,
                 prefix=prefix,
                 partitions=partitions,
-                budget=budget,
+                strategy=strategy or f"budget = {budget}",
                 quorum=quorum,
                 max_open=max_open,
                 rules=rules,

@@ -51,10 +51,9 @@ def letters(pipeline: Pipeline) -> dict[str, str]:
     return found
 
 
-def query_of(event_id: str) -> bytes:
-    row = QueryRow(
-        event_id, {"x": 1.0, "y": 0.0, "n": 1}, None, None, None, {}, 1.0, None, 1.0, "cold-start", 0, 0
-    )
+def query_of(event_id: str, propensity: float = 1.0, reason: str = "cold-start") -> bytes:
+    features: dict[str, float | int | bool | str] = {"x": 1.0, "y": 0.0, "n": 1}
+    row = QueryRow(event_id, features, None, None, None, {}, 1.0, None, propensity, reason, 0, 0)
     return row.to_json()
 
 
@@ -98,6 +97,23 @@ def test_a_label_astray_is_passed_on_once_and_learned_under_its_first_place(
     moved = [record for record in pipeline.read("labels") if header(record, FORWARDED)]
     assert [(record.partition, header(record, FORWARDED)) for record in moved] == [(1 - wrong, place)]
     assert verify(pipeline.config).differences == []
+
+
+def test_a_label_weighs_what_the_strategy_says(
+    make: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREAM_AL_STRATEGY__NAME", "importance")
+    pipeline = make(budget=0.1)
+    for name, chance, reason in (("first", 1.0, "cold-start"), ("later", 0.4, "uncertain")):
+        where = partition_of(name, 2)
+        query = query_of(name, chance, reason)
+        pipeline.producer.send(pipeline.topic("queries"), query, name.encode(), partition=where)
+        pipeline.answer(name, "in")
+    pipeline.producer.flush()
+    with Inside(pipeline) as inside:
+        inside.until(lambda: inside.worker.model.version == 2, "both are learned")
+    examples = [Example.model_validate_json(record.value) for record in pipeline.read("examples")]
+    assert {example.event_id: example.weight for example in examples} == {"first": 1.0, "later": 0.25}
 
 
 def test_answers_wait_for_the_quorum_across_a_change_of_workers(make: Callable[..., Pipeline]) -> None:

@@ -284,6 +284,6 @@ def test_what_a_kafka_worker_cannot_see_is_refused(tmp_path: Path) -> None:
     from connectors.kafka.worker import KafkaWorker
 
     path = tmp_path / "pipeline.toml"
-    path.write_text("[drift]\nwatch = ['error']\n[kafka]\n")
-    with pytest.raises(ConfigError, match="the stream is in partitions on Kafka, and nobody sees all of it"):
+    path.write_text("[drift]\nwatch = ['confidence']\n[kafka]\n")
+    with pytest.raises(ConfigError, match=r"\[drift\] watch: 'confidence': .* nobody sees all of them"):
         KafkaWorker(load_config(path))

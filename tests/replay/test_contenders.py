@@ -16,6 +16,7 @@ from stream_al.strategies import (
     Budgeted,
     ColdStart,
     Entropy,
+    Importance,
     LeastConfidence,
     Margin,
     Selective,
@@ -37,6 +38,7 @@ def test_other_rules_within_a_budget_have_names_too():
     for name, inner in (
         ("variable", VariableUncertainty(0.2, explore=0.05)),
         ("selective", Selective(0.2, 0.05)),
+        ("importance", Importance(0.2, 0.05)),
         ("balanced", Balanced(0.2, 0.05)),
         ("apart", Apart(Budgeted(0.2, explore=0.05))),
         ("committee", Budgeted(0.2, "committee", 0.05)),

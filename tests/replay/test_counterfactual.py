@@ -15,6 +15,7 @@ from streams import estimator, learner, rows
 from connectors.sqlite import read_recording
 from stream_al import ActiveLearner, Budgeted, ColdStart, DeskRules, Margin, Model, Random
 from stream_al.errors import SourceError
+from stream_al.groups import GroupRules
 from stream_al.ports import LabelledRow
 from stream_al.recording import Recording
 from stream_al.replay import Contender, parse_strategy
@@ -253,3 +254,20 @@ def test_a_spent_budget_is_named_as_such() -> None:
     assert spent > 40
     found = Evidence(recording).as_it_was()
     assert f"{spent:,} while the budget was spent: raise budget or burst in [strategy]" in found.accuracy.why
+
+
+@pytest.mark.parametrize("window", [0, 60])
+def test_a_run_with_groups_comes_out_as_it_was_and_another_strategy_can_be_told_of(window: int) -> None:
+    def fresh() -> ActiveLearner:
+        strategy = ColdStart(Budgeted(0.3), 20, "none" if window else "all", asks=20)
+        return ActiveLearner(
+            Model(estimator()), strategy, groups=GroupRules(0.5, window=window, representatives=12, check=0.1)
+        )
+
+    recording = record_in_memory(fresh, rows(400), People(5, delay=(20, 60), corrected=0.2))
+    assert any(record is not None and record.propagated_from for record in recording.examples)
+    evidence = Evidence(recording)
+    assert not evidence.unlike
+    told = evidence.of(parse_strategy("margin<0.3"))
+    assert 0 < told.questions < 400
+    assert evidence.as_it_was().questions == sum(row.queried for row in recording.predictions)

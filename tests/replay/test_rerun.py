@@ -26,6 +26,7 @@ RULES = {
     "quorum": DeskRules(quorum=2, max_answers=3),
     "full queue": DeskRules(max_open=4),
     "make way": DeskRules(max_open=4, when_full="withdraw-least"),
+    "scored again": DeskRules(withdraw_below=0.6, rescore_every=3, rescore_most=5),
     "expiring": DeskRules(quorum=2, expire_after_events=40, remember=30),
 }
 

@@ -75,6 +75,7 @@ ENTRIES = [
     Entry("entropy", "river.tree.HoeffdingTreeClassifier", 0.1, 0.0, 0),
     Entry("variable", "", 0.1, 0.0, 20),
     Entry("selective", "", 0.05, None, 20),
+    Entry("importance", "", 0.05, None, 20),
     Entry("apart", "", 0.1, 0.02, 20),
     Entry("balanced", "", 0.1, None, 20),
     Entry("expected-change", "", 0.1, 0.0, 20),

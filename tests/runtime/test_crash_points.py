@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from connectors.files import Columns, JsonlEvents, JsonlLabels, JsonlSink, event
 from connectors.memory import MemoryEvents, MemorySink, MemoryStore
 from connectors.sqlite import SqliteLabels, SqliteStore, verify
 from stream_al import ActiveLearner, DeskRules, Guard, Limited, Quota
+from stream_al.groups import GroupRules
 from stream_al.ports import OUTPUTS, Store
 from stream_al.records import Amendment
 from stream_al.replay.oracle import SimulatedOracle
@@ -24,7 +26,15 @@ from stream_al.replay.people import Crowd
 from stream_al.runtime import Worker
 
 EVENTS = rows(60, twice=7)
-RULES = DeskRules(expire_after_events=25, max_open=8, when_full="withdraw-least", remember=20)
+RULES = DeskRules(
+    expire_after_events=25,
+    max_open=8,
+    when_full="withdraw-least",
+    remember=20,
+    withdraw_below=0.7,
+    rescore_every=2,
+    rescore_most=3,
+)
 
 
 class Crash(BaseException):
@@ -100,11 +110,16 @@ class FragilePath:
 class World:
     """What outlives a process. ``open`` starts one; ``die`` is what the system does after its death."""
 
+    rules = RULES
+    groups: GroupRules | None = None
+    budget, batch_size = 0.3, 10
+    crowd = Crowd.one(3, 9)
+
     def open(self, fuse: Fuse) -> Worker:
         raise NotImplementedError
 
     def learner(self) -> ActiveLearner:
-        return learner(RULES)
+        return learner(self.rules, groups=self.groups, budget=self.budget)
 
     def die(self) -> None:
         pass
@@ -129,10 +144,10 @@ class InMemory(World):
         return Worker(
             self.learner(),
             Fragile(MemoryEvents(EVENTS), fuse, "read"),
-            Fragile(SimulatedOracle(Crowd.one(3, 9)), fuse, "poll", "asked"),
+            Fragile(SimulatedOracle(self.crowd), fuse, "poll", "asked"),
             Fragile(self.sink, fuse, "emit", "recover"),
             Fragile(self.store, fuse, "commit", "save_snapshot", "examples"),
-            batch_size=10,
+            batch_size=self.batch_size,
         )
 
     def remains(self) -> dict[str, Any]:
@@ -141,6 +156,7 @@ class InMemory(World):
             "received": self.store.received,
             "log": self.store.log,
             "queries": self.store.queries,
+            "members": self.store.members,
             "digest": offline_digest(self.store.log, learner().model),
             "accuracy": accuracy_of(self.store),
         }
@@ -156,10 +172,10 @@ class OnDisk(World):
         self.opened: list[Any] = []
 
     def labels(self, store: SqliteStore) -> Any:
-        return SimulatedOracle(Crowd.one(3, 9))
+        return SimulatedOracle(self.crowd)
 
     def open(self, fuse: Fuse) -> Worker:
-        store = self.store = SqliteStore(self.folder / "store.db", remember=RULES.remember)
+        store = self.store = SqliteStore(self.folder / "store.db", remember=self.rules.remember)
         # What dies here is a process, not the power: nothing needs to wait for the disk.
         store.connection.execute("PRAGMA synchronous = OFF")
         labels = self.labels(store)
@@ -174,7 +190,7 @@ class OnDisk(World):
             Fragile(labels, fuse, "poll", "asked"),
             sink,
             store,
-            batch_size=10,
+            batch_size=self.batch_size,
         )
 
     def die(self) -> None:
@@ -187,7 +203,7 @@ class OnDisk(World):
     def remains(self) -> dict[str, Any]:
         store = SqliteStore(self.folder / "store.db")
         try:
-            tables = ("batches", "labels", "dead_letters", "queries", "examples")
+            tables = ("batches", "labels", "dead_letters", "queries", "examples", "members")
             found: dict[str, Any] = {
                 table: sorted(store.connection.execute(f"SELECT * FROM {table}")) for table in tables
             }
@@ -269,7 +285,57 @@ class Guarded(OnDisk):
         return made
 
 
-WORLDS: list[Callable[[Path], World]] = [InMemory, OnDisk, FromFile, FromInbox, Guarded]
+class Grouped(FromFile):
+    """Near-duplicates are grouped; what is said of a group is corrected, taken back, amended, and split."""
+
+    rules = replace(RULES, max_open=30, remember=100)
+    groups = GroupRules(within=0.6, most=4, check=0.3)
+    budget, batch_size = 1.0, 20
+    PORTION = 60
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        lines = []
+        for first in range(-20, len(EVENTS), 20):  # answers are a batch late, so that a few queries are open
+            told = range(max(first, 0), first + 20)
+            about = [{"event_id": EVENTS[n].id, "annotator": "a"} for n in told]
+            split = [line | {"abstain": "skip", "only_this": True} for line in about]
+            portion = [
+                *split[1::7],
+                *(
+                    line | {"label": EVENTS[n].truth, "only_this": n % 9 == 8}
+                    for n, line in zip(told, about, strict=True)
+                ),
+                *(c for n in range(max(first - 20, 0), first, 3) for c in corrected(n)),
+                *split[::5],
+            ]
+            portion += [{"event_id": "e1", "label": 1.5}] * (self.PORTION - len(portion))
+            lines += [json.dumps(line) for line in portion]
+        (folder / "labels.jsonl").write_text("".join(line + "\n" for line in lines))
+
+
+class Windowed(OnDisk):
+    """The first events are collected; then some are asked about, after the fact, and the simulated people know them."""
+
+    rules, budget, batch_size = Grouped.rules, Grouped.budget, Grouped.batch_size
+    groups = replace(Grouped.groups, window=25, representatives=6)
+    crowd = Crowd.one(12, 9)
+
+
+class WindowedInMemory(InMemory):
+    rules, groups, budget, crowd = Windowed.rules, Windowed.groups, Windowed.budget, Windowed.crowd
+
+
+WORLDS: list[Callable[[Path], World]] = [
+    InMemory,
+    OnDisk,
+    FromFile,
+    FromInbox,
+    Guarded,
+    Grouped,
+    Windowed,
+    WindowedInMemory,
+]
 
 
 def live(world: World, fuse: Fuse) -> bool:
@@ -333,6 +399,24 @@ def test_what_is_left_is_one_prediction_an_event_and_verifies(tmp_path: Path) ->
     assert verdict.digest == remains["digest"]
 
 
+def test_a_window_verifies_after_crashes_and_its_representatives_teach_their_groups(tmp_path: Path) -> None:
+    world = Windowed(tmp_path)
+    for point in (30, 55, 80, 120):
+        live(world, Fuse(point))
+    assert live(world, Fuse())
+    queries = [json.loads(line) for line in world.remains()["queries"].splitlines()]
+    chosen = [query["event_id"] for query in queries if query["reason"] == "representative"]
+    assert len(chosen) == 6
+    assert set(chosen) <= {event.id for event in EVENTS[:25]}
+    store = SqliteStore(tmp_path / "store.db")
+    sources = {record.propagated_from for record in store.examples()} - {None}
+    store.close()
+    assert sources & set(chosen)
+    verdict = verify(tmp_path / "store.db", lambda pipeline: world.learner())
+    assert verdict.differences == []
+    assert verdict.digest == world.remains()["digest"]
+
+
 def test_the_guarded_one_keeps_events_in_quarantine(tmp_path: Path) -> None:
     world = Guarded(tmp_path)
     assert live(world, Fuse())
@@ -352,5 +436,22 @@ def test_the_labels_of_the_file_amend_and_erase(tmp_path: Path) -> None:
     assert {amendment.erases for amendment in amendments} == {True, False}
     assert {amendment.by for amendment in amendments} == {"a", "anonymous"}
     verdict = verify(tmp_path / "store.db", lambda pipeline: learner(RULES))
+    assert verdict.differences == []
+    assert verdict.digest == world.remains()["digest"]
+
+
+def test_groups_verify_after_crashes_whatever_was_said_of_them(tmp_path: Path) -> None:
+    world = Grouped(tmp_path)
+    for point in (30, 55, 80, 101, 140):
+        live(world, Fuse(point))
+    assert live(world, Fuse())
+    store = SqliteStore(tmp_path / "store.db")
+    log = list(store.examples())
+    statuses = {status for (status,) in store.connection.execute("SELECT DISTINCT status FROM members")}
+    store.close()
+    assert {"taught", "dropped", "check", "split"} <= statuses
+    propagated = [record for record in log if record.propagated_from]
+    assert {type(record).__name__ for record in propagated} == {"Example", "Amendment"}
+    verdict = verify(tmp_path / "store.db", lambda pipeline: world.learner())
     assert verdict.differences == []
     assert verdict.digest == world.remains()["digest"]

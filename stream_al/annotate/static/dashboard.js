@@ -1,4 +1,6 @@
-// The dashboard: numbers from the server, as text and one bar chart.
+// The dashboard: numbers from the server, as text, one bar chart and one curve.
+
+import { drawCurve } from "./curve.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -43,14 +45,31 @@ function hours(counts) {
   $("hours").replaceChildren(chart, axis);
 }
 
+function curve(found, alarms) {
+  const drawn = drawCurve(found, alarms);
+  $("curve-section").hidden = !drawn;
+  if (!drawn) return;
+  const [chart, points, marks] = drawn;
+  $("curve").replaceChildren(chart);
+  $("curve-rows").replaceChildren(...points.map((point) => {
+    const row = document.createElement("tr");
+    row.append(
+      make("th", whole(point.events), { scope: "row" }), make("td", whole(point.labels)),
+      make("td", share(point.accuracy)), make("td", `${share(point.low)} to ${share(point.high)}`),
+    );
+    return row;
+  }));
+  $("drift").replaceChildren(...marks.map((alarm) => make("li", alarm.text)));
+}
+
 function show(found) {
   const status = (name) => found.statuses[name] ?? 0;
-  const others = ["disputed", "unanswerable", "withdrawn"].filter(status).map((name) => `${whole(status(name))} ${name}`).join(", ");
+  const others = ["disputed", "unanswerable", "withdrawn", "checked"].filter(status).map((name) => `${whole(status(name))} ${name}`).join(", ");
   tiles("queries", [
     ["Open", whole(status("open")), found.drafts ? `${whole(found.drafts)} answered, not sent yet` : ""],
     ["Answered", whole(status("answered")), others],
     ["Expired", whole(status("expired"))],
-    ["Median wait", found.waiting_events === null ? "—" : whole(found.waiting_events), "events from asking to the worker's reading the answer"],
+    ["Median wait", found.waiting === null ? "—" : whole(found.waiting), found.waiting_in],
     ["At work now", whole(found.at_work.length), found.at_work.slice(0, 8).join(", ")],
   ]);
   tiles("model-tiles", [
@@ -61,6 +80,7 @@ function show(found) {
   const recent = found.accuracy?.recent;
   $("model-told").textContent = recent && !recent.why_not && recent.events < found.events
     ? `Of the last ${whole(recent.events)} events: ${share(recent.accuracy)} (95 %: ${share(recent.low)} to ${share(recent.high)}).` : "";
+  curve(found.accuracy?.curve ?? [], found.alarms);
   hours(found.hours);
   $("people").replaceChildren(...found.people.map((person) => {
     const row = document.createElement("tr");
@@ -68,13 +88,14 @@ function show(found) {
       make("th", person.name, { scope: "row" }), make("td", whole(person.answers)), make("td", whole(person.abstained)),
       make("td", person.with_others === null ? "—" : `${share(person.with_others)} of ${whole(person.pairs)}`),
       make("td", person.with_model === null ? "—" : share(person.with_model)),
+      make("td", person.reliability === null ? "—" : `${share(person.reliability)}${person.distrusted ? " · distrusted" : ""}`),
       make("td", person.seconds === null ? "—" : person.seconds.toFixed(1)),
     );
     return row;
   }));
   if (!found.people.length) {
     const row = document.createElement("tr");
-    row.append(make("td", "The worker has read no label yet.", { colSpan: 6 }));
+    row.append(make("td", "The worker has read no label yet.", { colSpan: 7 }));
     $("people").append(row);
   }
 }

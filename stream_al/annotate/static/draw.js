@@ -39,6 +39,9 @@ export function draw(card, show) {
   const before = show === "before" && card.model;
   $("model").hidden = !before;
   $("model").textContent = before ? `Before you answer: ${card.model.said}.` : "";
+  $("group").hidden = !card.group;
+  $("group").firstElementChild.textContent = card.group;
+  $("only").setAttribute("aria-pressed", Boolean(card.only));
   $("blocks").replaceChildren(...card.blocks.map((content) => block[content.kind](content)));
   const why = $("why");
   why.open = false;

@@ -15,9 +15,9 @@ let cards = []; // the first is before the annotator
 let history = keep.get("history") ?? []; // what can be undone: {key, card, said}
 let classes = [], closed = false, empty = null;
 let shown = null, since = 0, typed = "";
-let busy = false, again = false, failures = 0, timer = 0, ended = false;
+let busy = false, again = false, failures = 0, timer = 0, ended = false, held = 0, away = false, deaf = 0;
 
-// ── what the server has to do with it ──────────────────────────────────────────────────────────────
+// ── what the server has to do with it ────────────────────
 
 function request(want) {
   const operations = box.all().slice(0, 100);
@@ -45,7 +45,7 @@ async function sync() {
     else if (!answer.ok) throw new Error(answer.status);
     else take(await answer.json());
     failures = 0;
-    if (!cards.length) wait = LOOK;
+    if (!cards.length || held) wait = LOOK;
     if (box.all().length) again = true;
   } catch { // the network or the server is gone: what was said is kept, and tried again
     failures++;
@@ -82,7 +82,11 @@ function take(reply) {
   }
   for (const [id, why] of Object.entries(reply.gone)) {
     const at = cards.findIndex((card) => card.id === id && !card.correcting);
-    if (at === 0 && shown === cards[0]) tell(`${cards[0].title} is put away: ${why}.`);
+    if (at === 0 && shown === cards[0]) {
+      tell(`${cards[0].title} is put away: ${why}.`);
+      deaf = performance.now() + 400;
+      if (!matchMedia("(prefers-reduced-motion: reduce)").matches) $("card").animate({ translate: ["-3rem", "0"], opacity: [0, 1] }, 200);
+    }
     if (at >= 0) cards.splice(at, 1);
   }
   const answered = new Set(box.answers().map((answer) => answer.event_id));
@@ -91,13 +95,15 @@ function take(reply) {
   for (const card of cards.slice(1, 1 + AHEAD))
     for (const block of card.blocks) if (block.kind === "image") new Image().src = block.source;
   empty = reply.empty;
+  held = reply.undelivered;
+  away = reply.away;
   closed = reply.closed;
   $("open").textContent = `${reply.open.toLocaleString("en")} open`;
   if (JSON.stringify(classes) !== JSON.stringify(reply.classes)) { classes = reply.classes; buttons(); }
   look();
 }
 
-// ── what is shown ──────────────────────────────────────────────────────────────────────────────────
+// ── what is shown ────────────────────────────────────────
 
 function look() {
   const card = cards[0] ?? null;
@@ -129,9 +135,9 @@ function focusOn(id) { // a screen reader reads on from here; whoever is typing 
 }
 
 function count() {
-  const unsent = box.answers().length;
-  $("unsent").textContent = unsent && (failures || unsent > 1) ? `${unsent} unsent` : "";
-  $("unsent").classList.toggle("bad", failures > 0);
+  const unsent = box.answers().length + (away ? held : 0), wrong = failures || (away && held);
+  $("unsent").textContent = unsent && (wrong || unsent > 1) ? `${unsent} unsent` : "";
+  $("unsent").classList.toggle("bad", Boolean(wrong));
   $("undo").disabled = !history.length;
 }
 
@@ -167,14 +173,14 @@ function filter() {
   });
 }
 
-// ── answering ──────────────────────────────────────────────────────────────────────────────────────
+// ── answering ────────────────────────────────────────────
 
 function answer(what, said) {
   const card = cards[0];
   if (!card) return;
   const key = crypto.randomUUID?.() ?? [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");
   box.put({
-    op: "answer", key, event_id: card.id, ...what, ...(card.note ? { note: card.note } : {}),
+    op: "answer", key, event_id: card.id, ...what, ...(card.note ? { note: card.note } : {}), ...(card.only ? { only_this: true } : {}),
     saw_prediction: show === "before" || Boolean(card.saw),
     seconds: (performance.now() - since) / 1000, at: new Date().toISOString(),
   });
@@ -217,7 +223,7 @@ function digit(pressed) {
   filter();
 }
 
-// ── dialogs ────────────────────────────────────────────────────────────────────────────────────────
+// ── dialogs ──────────────────────────────────────────────
 
 let asked = null; // what an open dialog is for
 
@@ -257,6 +263,12 @@ const asking = {
   },
   guideline: () => ask("show-guideline", ""),
   keys: () => ask("show-keys", ""),
+  only: () => {
+    const card = cards[0];
+    if (!card?.group) return;
+    card.only = !card.only;
+    $("only").setAttribute("aria-pressed", card.only);
+  },
   pass: () => answer({ abstain: "skip" }, "passed on"),
   undo,
 };
@@ -278,14 +290,14 @@ $("note-text").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) close("");
 });
 
-// ── keys ───────────────────────────────────────────────────────────────────────────────────────────
+// ── keys ─────────────────────────────────────────────────
 
-const KEYS = { u: "unsure", n: "none", s: "pass", c: "note", z: "undo", h: "guideline", "?": "keys" };
+const KEYS = { u: "unsure", n: "none", s: "pass", o: "only", c: "note", z: "undo", h: "guideline", "?": "keys" };
 $("keys-on").checked = keep.get("keys") ?? true;
 $("keys-on").addEventListener("change", () => keep.set("keys", $("keys-on").checked));
 
 document.addEventListener("keydown", (event) => {
-  if (event.repeat || event.target.closest?.("dialog") || document.querySelector("dialog[open]")) return;
+  if (event.repeat || performance.now() < deaf || event.target.closest?.("dialog") || document.querySelector("dialog[open]")) return;
   if ((event.ctrlKey || event.metaKey) && event.key === "z" && !event.target.matches("input")) { event.preventDefault(); undo(); return; }
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea") || !$("keys-on").checked) return;
   if (KEYS[event.key]) { event.preventDefault(); $(KEYS[event.key]).click(); }

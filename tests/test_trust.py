@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_al.robustness import Trust
+from stream_al.trust import Trust
 
 # Table 1 of the paper: 45 patients' fitness for anaesthesia, 1 to 4, by five anaesthetists, of whom the first
 # judged three times.
