@@ -15,14 +15,14 @@ from stream_al.annotate.server import COOKIE, guarded, templates
 _WRONG = "Name or token are wrong."
 
 
-def doors(access: Access) -> list[BaseRoute]:
-    """Return the routes by which people come in and go out."""
+def doors(access: Access, provider: str | None = None) -> list[BaseRoute]:
+    """Return the routes by which people come in and go out; ``provider`` is the name of one who vouches for them, too."""
 
     async def login(request: HttpRequest) -> Response:
         if access.alone is not None:
             return _to("/")
         if request.method == "GET":
-            return templates.TemplateResponse(request, "login.html", {"told": ""})
+            return templates.TemplateResponse(request, "login.html", {"told": "", "provider": provider})
         if not _from_here(request):
             return templates.TemplateResponse(request, "login.html", {"told": "Log in on this page."}, 403)
         form = parse_qs((await request.body()).decode(errors="replace"))
@@ -47,10 +47,7 @@ def doors(access: Access) -> list[BaseRoute]:
         if visitor is None or (roles is not None and visitor.role not in roles):
             await access.log_out(found)
             return templates.TemplateResponse(request, "login.html", {"told": _WRONG}, 403)
-        answer = _to(then if visitor.may("answer") else "/dashboard")
-        secure = request.url.scheme == "https"
-        answer.set_cookie(COOKIE, found or "", httponly=True, samesite="lax", secure=secure)
-        return answer
+        return await let_in(access, request, found or "", then)
 
     async def logout(request: HttpRequest, visitor: Visitor) -> Response:
         await access.log_out(request.cookies.get(COOKIE))
@@ -63,6 +60,20 @@ def doors(access: Access) -> list[BaseRoute]:
         Route("/look", look),
         Route("/logout", guarded(access, "look", logout), methods=["POST"]),
     ]
+
+
+async def let_in(access: Access, request: HttpRequest, cookie: str, then: str = "/") -> Response:
+    """Return the answer that gives somebody their session, and leads them on."""
+    visitor = await access.visitor(cookie)
+    answer = _to(then if visitor is not None and visitor.may("answer") else "/dashboard")
+    secure = request.url.scheme == "https"
+    answer.set_cookie(COOKIE, cookie, httponly=True, samesite="lax", secure=secure)
+    return answer
+
+
+def refuse(request: HttpRequest, told: str, status: int) -> Response:
+    """Return the login with a word why somebody did not come in."""
+    return templates.TemplateResponse(request, "login.html", {"told": told}, status)
 
 
 def _to(path: str) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import os
 import socket
 import ssl
 import sys
@@ -18,10 +19,12 @@ from stream_al.errors import ConfigError, StoreError
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+    from stream_al.annotate.oidc import Provider
     from stream_al.annotate.server import Settings
     from stream_al.config import Config
 
 _LOCAL: Final = ("localhost", "127.0.0.1", "[::1]")
+_SECRET: Final = "STREAM_AL_OIDC_CLIENT_SECRET"
 _IDLE: Final = 75
 """Seconds for which a connection is kept without a request: a page says that it is there every 45."""
 _GRACE: Final = 3
@@ -37,8 +40,11 @@ def annotate_command(
     guideline: Path | None,
     images_from: list[str],
     certificate: tuple[Path | None, Path | None],
+    oidc: tuple[str | None, str | None],
 ) -> None:
     """Serve the page until a signal ends it; by HTTPS with a certificate and its key.
+
+    ``oidc`` is an OpenID provider's issuer and what it calls this page.
 
     Raises
     ------
@@ -55,23 +61,24 @@ def annotate_command(
         ) from error
     if show_prediction not in ("never", "after", "before"):
         raise ConfigError(f"--show-prediction {show_prediction}: must be one of never, after, before")
-    tls = tls_files(*certificate)
+    tls, provider = tls_files(*certificate), provider_of(*oidc)
     store = page_file(target)
-    alone = _is_loopback(host)
+    local = _is_loopback(host)
+    alone = local and provider is None
     settings = Settings(
         store=hashlib.sha256(str(store.resolve()).encode()).hexdigest()[:12],
         title=store.stem,
         show_prediction=show_prediction,  # type: ignore[arg-type]
         guideline=_text(guideline),
         images=tuple(_origin(image) for image in images_from),
-        hosts=_LOCAL if alone else ("*",),
+        hosts=_LOCAL if local else ("*",),
     )
     with _listening(host, port) as listener, _relayed(target):
-        app = page_of(store, settings, annotator if alone else None)
-        shown = "localhost" if alone else host
+        app = page_of(store, settings, annotator if alone else None, provider, secure=bool(tls))
+        shown = "localhost" if local else host
         where = f"{'https' if tls else 'http'}://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}/"
         sys.stderr.write(f"{where} answers queries of {target}; Ctrl-C ends it\n")
-        if not (alone or tls):
+        if not (local or tls):
             sys.stderr.write(
                 "note: tokens can be read on the way; give --cert-file and --key-file, or put it behind a proxy that "
                 "speaks HTTPS\n"
@@ -143,7 +150,43 @@ def tls_files(certificate: Path | None, key: Path | None) -> dict[str, Any]:
     return {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}
 
 
-def page_of(store: Path, settings: Settings, alone: str | None) -> Starlette:
+def provider_of(issuer: str | None, client_id: str | None) -> Provider | None:
+    """Return the OpenID provider that vouches for people, if one is named; its secret is read from the environment.
+
+    Raises
+    ------
+    ConfigError
+        When something is missing, or it does not answer as a provider.
+    """
+    if issuer is None and client_id is None:
+        return None
+    if issuer is None or client_id is None:
+        given, other = (
+            ("--oidc-client-id", "--oidc-issuer") if issuer is None else ("--oidc-issuer", "--oidc-client-id")
+        )
+        raise ConfigError(f"{given}: needs {other}, too")
+    secret = os.environ.get(_SECRET, "")
+    if not secret:
+        raise ConfigError(
+            f"--oidc-issuer {issuer}: set {_SECRET} to the secret that the provider gave this page"
+        )
+    try:
+        from stream_al.annotate.oidc import Provider, check
+    except ImportError as error:
+        raise ConfigError("--oidc-issuer needs the `oidc` extra: pip install 'stream-al[oidc]'") from error
+    provider = Provider(issuer, client_id, secret)
+    check(provider)
+    return provider
+
+
+def page_of(
+    store: Path,
+    settings: Settings,
+    alone: str | None,
+    provider: Provider | None = None,
+    *,
+    secure: bool = False,
+) -> Starlette:
     """Return the server of a store's page.
 
     Parameters
@@ -154,6 +197,10 @@ def page_of(store: Path, settings: Settings, alone: str | None) -> Starlette:
         How the page is to be.
     alone
         The only annotator, where nobody logs in; None: everybody does.
+    provider
+        Who vouches for people, besides tokens.
+    secure
+        Whether it speaks HTTPS itself.
 
     Raises
     ------
@@ -171,14 +218,20 @@ def page_of(store: Path, settings: Settings, alone: str | None) -> Starlette:
     board, people = SqliteBoard(store), SqlitePeople(store)
     if alone is None and not people.people():
         raise ConfigError(
-            f"{store}: nobody has a token, and other machines can reach this address. Give somebody one with "
-            f"`stream-al people add {store} NAME --role owner`, or leave --host away to work alone on this machine"
+            f"{store}: nobody has a token, and everybody must log in here. Give somebody one with `stream-al people add "
+            f"{store} NAME --role owner`, or leave --host and --oidc-issuer away to work alone on this machine"
         )
     figures, log = SqliteFigures(store), SqlitePeople(store)  # each is used in a thread of its own
     access = Access(people, alone)
     dashboard = Dashboard(figures.read, log.audit, access, settings)
     page = Page(board, access, settings, closing=[figures.close, log.close, people.close])
-    return application(page, [*doors(access), *dashboard.routes()])
+    if provider is None:
+        return application(page, [*doors(access), *dashboard.routes()])
+    from stream_al.annotate.oidc import oidc_doors
+
+    ways = doors(access, urlsplit(provider.issuer).netloc)
+    by_provider = oidc_doors(access, provider, people.secret(), secure=secure)
+    return application(page, [*ways, *by_provider, *dashboard.routes()])
 
 
 def store_of(target: Path) -> Path:

@@ -119,6 +119,20 @@ def annotate_command(
     key_file: Annotated[
         Path | None, typer.Option(help="The certificate's key in PEM format.", show_default=False)
     ] = None,
+    oidc_issuer: Annotated[
+        str | None,
+        typer.Option(
+            help="An OpenID provider (https://…) that vouches for people by their e-mail address; all must log in then.",
+            show_default=False,
+        ),
+    ] = None,
+    oidc_client_id: Annotated[
+        str | None,
+        typer.Option(
+            help="What the provider calls this page; its secret is read from STREAM_AL_OIDC_CLIENT_SECRET.",
+            show_default=False,
+        ),
+    ] = None,
     images_from: Annotated[
         list[str] | None,
         typer.Option(
@@ -143,6 +157,7 @@ def annotate_command(
         guideline,
         images_from or [],
         (cert_file, key_file),
+        (oidc_issuer, oidc_client_id),
     )
 
 
