@@ -605,7 +605,9 @@ class ActiveLearner:
     def _regroup(self, members: Iterable[MemberState]) -> None:
         """Take over who is in which group, as it was kept, once the desk has its queries."""
         if self.groups is not None:
-            self.groups.load(members, self.desk.open_events, self.events)
+            gold = self.desk.gold.truths  # nothing is learned from its answers, so it stands for nobody
+            opened = [event_id for event_id in self.desk.open_events if event_id not in gold]
+            self.groups.load(members, opened, self.events)
 
     def _watching(self, accuracy: str | None) -> Accuracy | None:
         """Return the watch on accuracy as it was kept, if this learner has one."""

@@ -25,6 +25,7 @@ from stream_al import (
 from stream_al.codec import EventRow
 from stream_al.draws import Draws
 from stream_al.following import withdrawals
+from stream_al.gold import Gold, GoldQuestion
 from stream_al.groups import GroupRules, Groups, MemberState
 from stream_al.learner import Taught
 from stream_al.strategies import Decision, Random
@@ -358,6 +359,21 @@ def test_whatever_is_said_in_whatever_order_the_model_is_the_fold_of_the_log(
             one.say(f"far{number}", "spam")
     assert pipeline.log == again.log
     assert pipeline.learner.model.digest() == again.learner.model.digest()
+
+
+def test_a_gold_question_stands_for_nobody_also_after_a_restart() -> None:
+    gold = Gold([GoldQuestion(f"g{n}", {"x": 1000.0 + n, "y": 0.0}, "ham") for n in range(9)], share=0.5)
+
+    def fresh() -> ActiveLearner:
+        return ActiveLearner(model(), Random(1.0), groups=RULES, gold=gold)
+
+    learner, again = fresh(), fresh()
+    for number in range(12):
+        learner.process(Event(id=f"far{number}", features={"x": 10.0 * number, "y": 0.0}))
+    assert learner.desk.is_open("g0")
+    again.restore(learner.snapshot())
+    like_gold = Event(id="like", features={"x": 1000.0, "y": 0.0})
+    assert [one.process(like_gold).prediction.reason for one in (learner, again)] == ["random", "random"]
 
 
 @pytest.mark.parametrize(
