@@ -52,7 +52,7 @@ QUICK: Final = {
     "explore_price": ["--seeds", "1"],
     "late_labels": ["--delays", "500", "--seeds", "1", "--tried", "apart"],
     "weighted_labels": ["--seeds", "1"],
-    "withdraw": ["--seeds", "1"],
+    "withdraw": ["--seeds", "1", "--budget", "0.02"],
     "kafka_cost": ["--quick"],
 }
 """The benchmarks, and the arguments of a quick run; {} is a folder for what it writes."""

@@ -310,9 +310,7 @@ class ActiveLearner:
                 state = after
                 if not ask and reason != "none":
                     blocked = reason
-            elif (
-                blocked == "grouped"
-            ):  # not carried out either; but with another draw it would have been asked about
+            elif blocked == "grouped":  # not carried out either, but with another draw it would have been
                 ask, reason = False, blocked
             else:  # not offered to the strategy: whatever it said, this event could not have been asked about
                 ask, propensity, reason = False, 0.0, blocked

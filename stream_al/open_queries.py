@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from itertools import islice
 from math import isnan, nan
 from typing import TYPE_CHECKING, Final
@@ -123,8 +123,8 @@ class OpenQueries:
             return
         heappush(self._heap, (opened.utility, opened.serial, opened.query.event_id))
         if len(self._heap) > 2 * len(self.held) + _AHEAD:
-            self._heap = [entry for entry in self._heap if self._is_open(entry)]
-            heapify(self._heap)
+            # Once each, as a utility may come back; what is sorted is a heap.
+            self._heap = sorted({entry for entry in self._heap if self._is_open(entry)})
 
     def behind(self, serial: int, most: int, without: Container[str]) -> list[OpenQuery]:
         """Return queries in the order they were asked, those behind a serial number first; to look at, not to change."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from recordings import People, run_pipeline
 from rich.console import Console
+from river.naive_bayes import GaussianNB
 from streams import estimator, rows
 
 from connectors.kafka.worker import KafkaWorker
@@ -18,10 +19,12 @@ from connectors.sqlite.figures import SqliteFigures
 from connectors.sqlite.outbox import SqliteOutbox
 from connectors.sqlite.schema import progress_of
 from stream_al import ActiveLearner, Budgeted, ColdStart, DeskRules, Label, Model
+from stream_al.cli.run import Reporter
 from stream_al.cli.summary import show, summary
 from stream_al.config import load_config, stored_config
 from stream_al.errors import ConfigError
 from stream_al.gold import Gold, GoldQuestion
+from stream_al.groups import GroupRules
 from stream_al.ports import Progress
 from stream_al.records import Event
 from stream_al.reliability import standings_of
@@ -141,6 +144,11 @@ def test_who_is_distrusted_is_named_by_status_dashboard_and_webhook(tmp_path: Pa
     shown = console.export_text()
     assert "annotator: eve disagrees with the others or with known answers: right in about" in shown
     assert "annotator: ann" not in shown
+    log = Console(record=True, width=200)
+    reporter = Reporter(log, Progress(), quiet=True)
+    for _ in range(2):
+        reporter.update(progress, 0)
+    assert log.export_text().count("annotator: eve disagrees") == 1
     SqliteBoard(path).close()  # whose tables the dashboard reads, too
     figures = SqliteFigures(path)
     people = {person["name"]: person for person in figures.read()["people"]}
@@ -254,3 +262,33 @@ def test_where_most_people_lie_known_answers_decide_whom_to_believe() -> None:
     share, named = learned_rightly(GOLD)
     assert share > 0.9
     assert named == list(liars)
+
+
+def test_all_of_the_desks_rules_together_are_recomputed_across_restarts(tmp_path: Path) -> None:
+    rules = DeskRules(
+        quorum=2,
+        agreement="weighted",
+        sure=0.7,
+        second_opinion=0.6,
+        withdraw_below=0.5,
+        rescore_every=3,
+        rescore_most=7,
+        max_open=30,
+        when_full="withdraw-least",
+        expire_after_events=80,
+        remember=60,
+    )
+
+    def made() -> ActiveLearner:
+        strategy, groups = ColdStart(Budgeted(0.3), examples=5), GroupRules(within=0.3, weight=1.0, check=0.3)
+        model = Model(GaussianNB(), checkpoint_every=7)
+        return ActiveLearner(model, strategy, rules=rules, gold=GOLD, groups=groups)
+
+    path, stream = tmp_path / "store.db", rows(900, twice=11)
+    people = {"wrong": 0.3, "silent": 0.2, "unsure": 0.1, "twice": 0.1, "corrected": 0.2}
+    for end in (200, 450, 451, 900):
+        run_pipeline(path, made(), stream[:end], People(end, names=("ann", "bob", "cid"), **people))  # type: ignore[arg-type]
+    statuses = {status for (status,) in sqlite3.connect(path).execute("SELECT DISTINCT status FROM queries")}
+    assert statuses >= {"answered", "checked", "erased", "expired", "open", "withdrawn"}
+    assert verify(path, lambda pipeline: made()).differences == []
+    assert reproduce(read_recording(path, lambda pipeline: made())).differences == []

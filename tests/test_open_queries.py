@@ -99,6 +99,47 @@ def test_the_oldest_and_the_least_are_found_whatever_comes_and_goes(
         assert [held.query.event_id for held in queries] == list(plain)
 
 
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcdefgh"), st.sampled_from([0.0, 0.2, 0.5, 0.9]), st.booleans()),
+        max_size=60,
+    ),
+    st.integers(0, 60),
+)
+@settings(deadline=None)
+def test_a_query_has_the_utility_it_was_given_last_and_they_take_turns_in_the_order_they_were_asked(
+    steps: list[tuple[str, float, bool]], serial: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(open_queries, "_AHEAD", 2)
+        patch.setattr(open_queries, "_NEWEST", 2)
+        queries, plain = OpenQueries(ranked=True), dict[str, list[float]]()
+        for number, (event_id, utility, again) in enumerate(steps):
+            if event_id not in plain:
+                queries.add(opened(event_id, number, utility))
+                plain[event_id] = [utility, queries.peek(event_id).serial]
+                assert len(queries._heap) <= 2 * len(plain) + 2
+            elif again:
+                held = queries.revalue(event_id, utility)
+                assert (held is None) == (plain[event_id][0] == utility)
+                plain[event_id][0] = utility
+                assert len(queries._heap) <= 2 * len(plain) + 2
+            else:
+                assert queries.pop(event_id).utility == plain.pop(event_id)[0]
+            assert {held.query.event_id: held.utility for held in queries} == {
+                name: now for name, (now, _) in plain.items()
+            }
+            if plain:
+                least = min(plain, key=lambda name: plain[name])
+                assert queries.least == (plain[least][0], least)
+                assert queries.oldest is not None
+                assert queries.oldest.utility == next(iter(plain.values()))[0]
+        names = [name for name in plain if name != "a"]
+        later = [name for name in names if plain[name][1] > serial]
+        turns = [held.query.event_id for held in queries.behind(serial, 5, {"a"})]
+        assert turns == (later + [name for name in names if name not in later] if later else names)[:5]
+
+
 def test_a_query_at_rest_is_some_hundred_bytes_and_no_work_for_the_garbage_collector(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

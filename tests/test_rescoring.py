@@ -17,14 +17,18 @@ from stream_al import ActiveLearner, Budgeted, ColdStart, DeskRules, Label, Marg
 from stream_al.annotate.board import Request
 from stream_al.config import load_config
 from stream_al.errors import ConfigError
+from stream_al.groups import GroupRules
 from stream_al.records import Event
 
 RULES = DeskRules(withdraw_below=0.6, rescore_every=5, rescore_most=20)
 
 
-def learner(rules: DeskRules) -> ActiveLearner:
+def learner(rules: DeskRules, groups: GroupRules | None = None) -> ActiveLearner:
     return ActiveLearner(
-        Model(GaussianNB(), checkpoint_every=7), ColdStart(Budgeted(0.3), examples=5), rules=rules
+        Model(GaussianNB(), checkpoint_every=7),
+        ColdStart(Budgeted(0.3), examples=5),
+        rules=rules,
+        groups=groups,
     )
 
 
@@ -111,20 +115,29 @@ def test_no_more_are_scored_than_the_rules_say_and_each_has_its_turn(monkeypatch
     assert all(features in turns for features in left)
 
 
-def test_verify_recomputes_the_withdrawals_and_finds_one_that_does_not_follow(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "groups", [None, GroupRules(within=0.3, weight=1.0, check=0.3)], ids=["alone", "groups"]
+)
+def test_verify_recomputes_the_withdrawals_and_finds_one_that_does_not_follow(
+    tmp_path: Path, groups: GroupRules | None
+) -> None:
     path = tmp_path / "store.db"
-    people = People(wrong=0.1, twice=0.2, corrected=0.2, silent=0.3)
-    run_pipeline(path, learner(RULES), rows(600, twice=11), people, {"any": "thing"})
+    people = {"wrong": 0.1, "twice": 0.2, "corrected": 0.2, "silent": 0.3}
+    stream = rows(600, twice=11)
+    run_pipeline(
+        path, learner(RULES, groups), stream[:300], People(1, **people)
+    )  # and stopped, and started again
+    run_pipeline(path, learner(RULES, groups), stream, People(2, **people))
     found = dict(
         sqlite3.connect(path).execute("SELECT status, count(*) FROM queries GROUP BY status").fetchall()
     )
     assert found["withdrawn"] > 20
-    assert found["answered"] > 50
-    assert verify(path, lambda pipeline: learner(RULES)).differences == []
+    assert found["answered"] > 40
+    assert verify(path, lambda pipeline: learner(RULES, groups)).differences == []
     with sqlite3.connect(path) as connection:
         (event_id,) = connection.execute("SELECT event_id FROM queries WHERE status = 'withdrawn'").fetchone()
         connection.execute("UPDATE queries SET status = 'expired' WHERE event_id = ?", (event_id,))
-    (told,) = verify(path, lambda pipeline: learner(RULES)).differences
+    (told,) = verify(path, lambda pipeline: learner(RULES, groups)).differences
     assert told.startswith(f"query of {event_id}: status is 'expired' in the store, recomputed 'withdrawn'")
 
 

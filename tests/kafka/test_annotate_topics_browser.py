@@ -83,7 +83,10 @@ def test_from_a_key_to_the_model_and_back_to_the_page_with_the_broker_away_in_be
             said[answer(page, "1")] = "in"
             said[answer(page, "1")] = "in"
             page.reload()
-            page.wait_for_function("() => document.querySelector('#unsent').textContent === '2 unsent'")
+            # Should the page ask before the leaving of the one before has arrived, it asks again after 45 seconds.
+            page.wait_for_function(
+                "() => document.querySelector('#unsent').textContent === '2 unsent'", timeout=90_000
+            )
             said[answer(page, "1")] = "in"  # it goes on taking answers
             page.screenshot(path=tmp_path / "away.png")
             own_broker.restart()

@@ -11,6 +11,8 @@ import pytest
 from broker import Broker
 from pipelines import Pipeline, Progress, rows, running, until
 
+from connectors.kafka.standing import read_standing
+
 SOAK = bool(os.environ.get("STREAM_AL_SOAK"))
 EVENTS = 50_000 if SOAK else 12_000
 KILLS = 60 if SOAK else 12
@@ -168,4 +170,6 @@ def test_what_only_the_model_can_tell_is_the_same_whoever_works(
         pipeline.finish(2)
     found = pipeline.check()
     assert found["predictions"] == 1800
+    counts = read_standing(pipeline.config)[0].counts
+    assert counts["blocked:near-duplicate"] > 10
     assert found["examples"] == len(oracle.asked) > 100
