@@ -45,7 +45,7 @@ class Guard(QueryStrategy):
     and its reason is one of `QUARANTINED`. The last two rules leave exploration alone, which an attacker who does not know
     the key of the draws cannot aim at; so what lies far away can still be learned, and is then no longer far.
 
-    Cost: with a ``source``, a look into a table of 64 numbers for every event; a sketch or a distance for doubtful events only.
+    Cost: with a ``source``, a look into a table for every event; a sketch or a distance for doubtful events only.
     Budget: that of ``then``. Of more than `KEPT` sources that are in debt at once the others count as the least indebted.
 
     Parameters
