@@ -11,10 +11,11 @@ from statistics import median
 from typing import Any, Final
 
 from connectors.sqlite import sharing
+from connectors.sqlite.agreement import Read, people_of
 from connectors.sqlite.schema import connect, explained, is_relayed, progress_of
 from stream_al.monitor import Accuracy, Alarm
 from stream_al.ports import Progress
-from stream_al.reliability import Standing, standings_of
+from stream_al.reliability import standings_of
 
 _LABELS: Final = 5000
 """Of the ledger the newest labels; a dashboard that looks again every other second must not read all."""
@@ -81,7 +82,7 @@ class SqliteFigures:
             "hours": _hours(connection, now),
             "waiting": _median(waited),
             "waiting_in": _WAITING[relayed],
-            "people": _people(read, {one.name: one for one in standings_of(progress.desk)}),
+            "people": people_of(read, {one.name: one for one in standings_of(progress.desk)}),
             "accuracy": {"whole": {"why_not": _NOT_HERE}} if relayed else self._accuracy(progress),
             "alarms": _alarms(progress),
         }
@@ -113,8 +114,8 @@ def _alarms(progress: Progress) -> list[dict[str, Any]]:
     return [{"event": alarm.event, "text": alarm.text()} for alarm in alarms]
 
 
-def _labels(connection: sqlite3.Connection, relayed: bool) -> list[tuple[Any, ...]]:
-    """Return of the newest labels: event, outcome, events waited, annotator, class, the model's own, seconds."""
+def _labels(connection: sqlite3.Connection, relayed: bool) -> list[Read]:
+    """Return the newest labels."""
     asked = (
         "nullif(q.asked, 0)" if relayed else "q.asked"
     )  # elsewhere it is a time, which may not be known any more
@@ -123,7 +124,9 @@ def _labels(connection: sqlite3.Connection, relayed: bool) -> list[tuple[Any, ..
         "JOIN queries AS q ON q.event_id = l.event_id ORDER BY l.number DESC LIMIT ?",
         (_LABELS,),
     )
-    return [(event, outcome, waited, *_said(record, query)) for event, outcome, waited, record, query in rows]
+    return [
+        Read(event, outcome, waited, *_said(record, query)) for event, outcome, waited, record, query in rows
+    ]
 
 
 def _said(record: str, query: str) -> tuple[str, Any, Any, float | None]:
@@ -148,56 +151,6 @@ def _hours(connection: sqlite3.Connection, now: float) -> list[int]:
         if 0 <= ago < _HOURS:
             counts[_HOURS - 1 - ago] = count
     return counts
-
-
-def _people(read: list[tuple[Any, ...]], standings: dict[str, Standing]) -> list[dict[str, Any]]:
-    """Return, for each annotator, how much they answered, how fast, how often others and the model agreed, how trusted."""
-    by_event: dict[str, dict[str, Any]] = {}
-    for event, outcome, _, who, label, *_ in read:
-        if label is not None and outcome not in ("replaced", "duplicate"):
-            by_event.setdefault(event, {}).setdefault(who, label)
-    people: dict[str, dict[str, Any]] = {}
-    for event, outcome, _, who, label, predicted, seconds in read:
-        mine = people.setdefault(
-            who,
-            {"answers": 0, "abstained": 0, "pairs": 0, "agreed": 0, "asked": 0, "model": 0, "seconds": []},
-        )
-        if seconds is not None:
-            mine["seconds"].append(seconds)
-        if label is None:
-            mine["abstained"] += 1
-            continue
-        if outcome in ("replaced", "duplicate"):
-            continue
-        mine["answers"] += 1
-        others = [answer for other, answer in by_event[event].items() if other != who]
-        mine["pairs"] += len(others)
-        mine["agreed"] += sum(_same(answer, label) for answer in others)
-        if predicted is not None:
-            mine["asked"] += 1
-            mine["model"] += _same(predicted, label)
-    return [
-        {
-            "name": who,
-            "answers": mine["answers"],
-            "abstained": mine["abstained"],
-            "with_others": _share(mine["agreed"], mine["pairs"]),
-            "pairs": mine["pairs"],
-            "with_model": _share(mine["model"], mine["asked"]),
-            "seconds": _median(mine["seconds"]),
-            "reliability": standings[who].reliability if who in standings else None,
-            "distrusted": who in standings and standings[who].distrusted,
-        }
-        for who, mine in sorted(people.items())
-    ]
-
-
-def _same(one: object, other: object) -> bool:
-    return type(one) is type(other) and one == other
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
 
 
 def _median(values: list[float]) -> float | None:

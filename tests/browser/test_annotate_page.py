@@ -498,4 +498,8 @@ def test_the_dashboard_shows_how_the_model_learned_and_where_the_stream_changed(
     cells = page.locator("#curve-rows tr").all_inner_texts()
     assert len(cells) > 20
     assert page.locator("#curve-rows tr").first.is_visible()
-    page.screenshot(path=tmp_path / "dashboard.png", full_page=True)
+    page.get_by_text("By class").click()
+    assert [text.split("\t")[:2] for text in page.locator("#classes tr").all_inner_texts()] == [
+        ["ann", "in"],
+        ["ann", "out"],
+    ]

@@ -62,6 +62,13 @@ function curve(found, alarms) {
   $("drift").replaceChildren(...marks.map((alarm) => make("li", alarm.text)));
 }
 
+function agreement(found) {
+  return [
+    make("td", found.with_others === null ? "—" : `${share(found.with_others)} of ${whole(found.pairs)}`),
+    make("td", found.with_model === null ? "—" : share(found.with_model)),
+  ];
+}
+
 function show(found) {
   const status = (name) => found.statuses[name] ?? 0;
   const others = ["disputed", "unanswerable", "withdrawn", "checked"].filter(status).map((name) => `${whole(status(name))} ${name}`).join(", ");
@@ -86,11 +93,17 @@ function show(found) {
     const row = document.createElement("tr");
     row.append(
       make("th", person.name, { scope: "row" }), make("td", whole(person.answers)), make("td", whole(person.abstained)),
-      make("td", person.with_others === null ? "—" : `${share(person.with_others)} of ${whole(person.pairs)}`),
-      make("td", person.with_model === null ? "—" : share(person.with_model)),
+      ...agreement(person),
       make("td", person.reliability === null ? "—" : `${share(person.reliability)}${person.distrusted ? " · distrusted" : ""}`),
       make("td", person.seconds === null ? "—" : person.seconds.toFixed(1)),
     );
+    return row;
+  }));
+  const classes = found.people.flatMap((person) => person.classes.map((one) => [person.name, one])).slice(0, 400);
+  $("by-class").hidden = !classes.length;
+  $("classes").replaceChildren(...classes.map(([name, one]) => {
+    const row = document.createElement("tr");
+    row.append(make("th", name, { scope: "row" }), make("td", one.label), make("td", whole(one.answers)), ...agreement(one));
     return row;
   }));
   if (!found.people.length) {
