@@ -24,7 +24,7 @@ class Nearness:
 
     It is the same to the last bit wherever it is computed: sums go over one row after the other.
 
-    Cost: with 200 records of 20 features some 3 ms to make one, and 50 µs to look for the nearest.
+    Cost: all pairs of the records once, and then one comparison with each for an event.
 
     Parameters
     ----------
