@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from browsers import browser, visit
 from labelled_stores import Pipeline, rows
+
+__all__ = [
+    "browser",
+    "pipeline",
+    "visit",
+]  # fixtures; one browser for all folders: Playwright runs once in a process
 
 collect_ignore_glob = ["conftest.py", "*/conftest.py"]  # as modules with doctests: they all have one name
 

@@ -194,4 +194,4 @@ def test_an_unusable_label_names_its_event_where_it_can_be_made_out() -> None:
 def test_random_bytes_are_no_label_and_raise_nothing_else(line: bytes) -> None:
     label = read_label(line)
     assert isinstance(label, RecordError)
-    assert label.reason == "malformed-json"
+    assert label.reason in ("malformed-json", "missing-field")  # the latter when they happen to be ``{}``

@@ -37,7 +37,7 @@ class Curve:
     >>> curve = Curve()
     >>> for number in range(1000):
     ...     curve.count(Span(), 0.1, 1.0, number % 10 == 0)
-    >>> [(point.events, point.accuracy) for point in curve.points()][:2]
+    >>> [(point.events, round(point.accuracy, 3)) for point in curve.points()][:2]
     [(100, 0.9), (200, 0.9)]
     """
 

@@ -1,4 +1,4 @@
-"""The page's server, and a real Chromium (`browsers`) to visit it with."""
+"""The page's server."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsers import browser, visit
 from page_servers import PageServer
 
-__all__ = ["browser", "visit"]  # fixtures
 HERE = Path(__file__).parent
 
 

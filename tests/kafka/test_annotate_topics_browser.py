@@ -9,13 +9,11 @@ from typing import Any
 
 import pytest
 from broker import Broker
-from browsers import browser, visit
 from page_servers import PageServer
 from pipelines import Pipeline, rows, until
 
 from stream_al.records import Example, parse_logged
 
-__all__ = ["browser", "visit"]  # fixtures
 pytestmark = pytest.mark.slow
 
 
