@@ -191,14 +191,17 @@ class LabelDesk:
             return "queue-full"
         return None
 
-    def ask(self, query: Query | QueryRow) -> list[Settled]:
-        """Open a query that nothing `blocks`; return the labels settled because another one made way."""
+    def ask(self, query: Query | QueryRow, line: bytes | None = None) -> list[Settled]:
+        """Open a query that nothing `blocks`; return the labels settled because another one made way.
+
+        ``line`` is the query as JSON, where that is written already.
+        """
         if isinstance(query, Query):
             query = QueryRow.of(query)
         settled: list[Settled] = []
         if len(self._open) >= self._most:
             settled = self._close(self._open.least[1], "withdrawn", "a more useful query took its place")
-        held = OpenQuery(query, query.to_json().decode(), self._clock)
+        held = OpenQuery(query, (line or query.to_json()).decode(), self._clock)
         self._open.add(held)
         self._note(held)
         return settled

@@ -414,8 +414,8 @@ class ActiveLearner:
         query, line, gold = None, b"", None
         if asked is not None:
             query = self._query(row, scores, asked, self.events)
-            settled = settled + self.desk.ask(query)
             line = query.to_json()
+            settled = settled + self.desk.ask(query, line)
             if self.groups is not None:
                 self.groups.asked(query.event_id, query.event_number, near)
             gold = self._mix_in(query)

@@ -22,7 +22,7 @@ class AskedElsewhere(LabelDesk):
         """Block nothing: what this worker happens to know must not decide."""
         return None
 
-    def ask(self, query: Query | QueryRow) -> list[Settled]:
+    def ask(self, query: Query | QueryRow, line: bytes | None = None) -> list[Settled]:
         """Open nothing: whoever called writes the query."""
         return []
 

@@ -19,7 +19,7 @@ from stream_al.errors import RecordError, SnapshotError
 from stream_al.labels import QueryState
 from stream_al.model import Model
 from stream_al.monitor import LogMonitors
-from stream_al.records import Amendment, ClassLabel, Example, LogRecord, parse_logged
+from stream_al.records import Amendment, ClassLabel, LogRecord, parse_logged
 
 _MAGIC: Final = b"stream_al kafka snapshot 1\n"
 _KEPT: Final = 3
@@ -172,8 +172,7 @@ class Fold:
             known = self.recent.get(folded.event_id)
             if isinstance(folded, Amendment) and folded.amends is None and known is not None:
                 folded = folded.model_copy(update={"amends": known.number})  # saves reading all of the log
-            if isinstance(folded, Example):
-                self.monitors.learned(number, folded, model)
+            self.monitors.learned(number, folded, model)
             detail = model.fold(folded, self)
             if detail is not None:
                 self.refused.append(Refusal(number, folded.event_id, detail, folded.to_json().decode()))

@@ -13,7 +13,7 @@ from stream_al.amendments import ListedLog
 from stream_al.build import build_learner, log_monitors
 from stream_al.config import Config
 from stream_al.ports import Progress
-from stream_al.records import Example, LogRecord
+from stream_al.records import LogRecord
 from stream_al.strategies import NOT_ASKABLE
 
 BLOCKED: Final = {"already-asked", "queue-full", *NOT_ASKABLE}
@@ -53,7 +53,6 @@ def _drift(config: Config, name: str, records: Sequence[LogRecord | None]) -> st
         return None
     model, log = build_learner(config, name).model, ListedLog(records)
     for number, record in enumerate(log):
-        if isinstance(record, Example):
-            monitors.learned(number, record, model)
+        monitors.learned(number, record, model)
         model.fold(record, log)
     return monitors.drift.dump()

@@ -145,8 +145,7 @@ class _Verification:
                     self._rescaled[where] = monitors.rescaled(scores)
             if version < len(examples):
                 record = log[version]
-                if isinstance(record, Example):
-                    monitors.learned(version, record, self._model)
+                monitors.learned(version, record, self._model)
                 self._model.fold(record, log)
         for version, places in by_version.items():
             self.verdict.add(

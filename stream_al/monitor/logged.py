@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from stream_al.errors import SnapshotError
 from stream_al.monitor.calibration import Calibration
 from stream_al.monitor.drift import Drift, DriftRules
-from stream_al.records import Example
+from stream_al.records import Example, LogRecord
 from stream_al.uncertainty import Scores
 
 if TYPE_CHECKING:  # with it comes River
@@ -80,20 +80,22 @@ class LogMonitors:
         """Return scores with the calibrated confidence, if it is calibrated."""
         return scores if self.calibration is None else self.calibration.rescaled(scores)
 
-    def learned(self, number: int, example: Example, model: Model | None) -> bool:
-        """Hear of an example, before the model learns it; return whether that is an alarm.
+    def learned(self, number: int, example: LogRecord | None, model: Model | None) -> bool:
+        """Hear of a record of the log, before the model folds it; return whether that is an alarm.
+
+        Only examples that somebody labelled are heard; amendments change nothing here (docs/corrections.md).
 
         Parameters
         ----------
         number
             Its number in the log.
         example
-            What is learned.
+            What is folded.
         model
             The model before it; only asked where the error is watched.
         """
-        if example.propagated_from is not None:
-            return False  # nobody looked at it
+        if not isinstance(example, Example) or example.propagated_from is not None:
+            return False
         if self.calibration is not None and example.confidence is not None:
             right = example.predicted == example.label
             self.calibration.learn(example.confidence, right, example.propensity)

@@ -11,7 +11,7 @@ from stream_al.errors import RecordError
 from stream_al.learner import ActiveLearner
 from stream_al.monitor import LogMonitors
 from stream_al.recording import Recording
-from stream_al.records import Amendment, Example, Label, LogRecord, parse_answer
+from stream_al.records import Amendment, Label, LogRecord, parse_answer
 from stream_al.runtime.worker import RUN
 from stream_al.stand_ins import AskedElsewhere
 from stream_al.strategies import QueryStrategy
@@ -187,7 +187,7 @@ def _log(
             record = record.model_copy(update={"amends": numbers[record.amends]})
         numbers[number] = len(log)
         model = learners[0].model
-        if isinstance(record, Example) and monitors.learned(len(log), record, model):
+        if monitors.learned(len(log), record, model):
             for learner in learners:
                 learner.state = learner.strategy.alarmed(learner.state)
         model.fold(record, log)

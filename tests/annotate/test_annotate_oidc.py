@@ -69,7 +69,6 @@ def test_a_viewer_known_by_their_subject_sees_the_dashboard_only(served, provide
     _, client, _ = served
     provider.claims = {"sub": "viewer-7", "email": "ann@example.org", "email_verified": False}
     assert client.get("/oidc/start").url.path == "/dashboard"
-    assert client.get("/").status_code in (403, 200)
     assert 'data-csrf="' not in client.get("/").text
 
 
@@ -140,7 +139,6 @@ def test_without_the_provider_tokens_are_still_good(served, provider):
     assert "cannot be reached" in page.text
     page = client.post("/login", data={"name": "bob", "token": "token of bob"})
     assert page.url.path == "/"
-    provider._server = OpenIdProvider()._server  # closed once more at the end
 
 
 def test_the_cookie_of_a_login_under_way_is_for_it_alone(served):
