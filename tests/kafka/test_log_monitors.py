@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,11 @@ def turned(row: LabelledRow) -> LabelledRow:
     return LabelledRow(row.features, row.id, truth="in" if row.truth == "out" else "out")
 
 
-def work(pipeline: Pipeline, events: list[LabelledRow]) -> None:
+def told_of_drift(pipeline: Pipeline) -> bool:
+    return any("drift: example " in pipeline.log(name) for name in ("w0", "w1", "w2", "w3"))
+
+
+def work(pipeline: Pipeline, events: list[LabelledRow], after_alarm: Sequence[LabelledRow] = ()) -> None:
     """Let three workers answer, one after another killed, and people answer what they ask."""
     with running(pipeline, 7):
         progress = Progress(pipeline)
@@ -34,6 +39,10 @@ def work(pipeline: Pipeline, events: list[LabelledRow]) -> None:
             if number:
                 pipeline.kill(f"w{number - 1}")
         until(lambda: progress() >= len(events), "all events are answered")
+        if after_alarm:
+            until(lambda: told_of_drift(pipeline), "a worker tells of an alarm")
+            pipeline.feed([*after_alarm])
+            until(lambda: progress() >= len(events) + len(after_alarm), "so are those after the alarm")
         progress.close()
         pipeline.finish(2)
 
@@ -63,10 +72,11 @@ def test_an_alarm_reaches_every_partition_once_and_draws_on_the_reserve(
     )
     strategy = "budget = 0.3\nexplore = 0.1"
     pipeline = Pipeline(kafka, topics, tmp_path, partitions=3, strategy=strategy, rules=drift, batch=50)
-    events = rows(EVENTS, 8)
-    work(pipeline, [*events[: EVENTS // 2], *map(turned, events[EVENTS // 2 :])])
+    events = rows(EVENTS + 300, 8)
+    before, after = events[: EVENTS // 2], [turned(row) for row in events[EVENTS // 2 :]]
+    work(pipeline, [*before, *after[:-300]], after[-300:])
     found = pipeline.check()
-    assert found["predictions"] == EVENTS
+    assert found["predictions"] == EVENTS + 300
     recording = read_recording(pipeline.config)
     reserved = {
         part
@@ -80,4 +90,4 @@ def test_an_alarm_reaches_every_partition_once_and_draws_on_the_reserve(
     told = json.loads(status.stdout)["drift"]
     assert told["alarms"] == told["by"]["surprise"] > 0
     assert told["recent"][-1]["text"].startswith("example ")
-    assert any("drift: example " in pipeline.log(name) for name in ("w0", "w1", "w2", "w3"))
+    assert told_of_drift(pipeline)
