@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 from stream_al.codec import EventRow, QueryRow
 from stream_al.errors import RecordError
 from stream_al.groups import MemberState
-from stream_al.labels import QueryState
+from stream_al.query_state import QueryState
 from stream_al.records import DeadLetter, LogRecord
 from stream_al.strategies import State
 

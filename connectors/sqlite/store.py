@@ -15,8 +15,8 @@ from connectors.sqlite.schema import checksum, connect, explained, pipeline_of, 
 from stream_al.codec import EventRow, QueryRow, encode_lines
 from stream_al.errors import StoreBusyError, StoreError
 from stream_al.groups import GONE, HELD, KEPT, MemberState
-from stream_al.labels import QueryState
 from stream_al.ports import NEVER, Batch, IncomingLabel, Position, Recovered
+from stream_al.query_state import QueryState
 from stream_al.records import Amendment, LogRecord
 
 _SNAPSHOTS_KEPT: Final = 3
