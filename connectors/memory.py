@@ -118,6 +118,8 @@ class MemoryStore:
         Keep every batch in ``batches`` for looking at; otherwise only the last.
     """
 
+    open_queries = None  # a worker that needs no memory for them has none to recover from, either
+
     def __init__(self, *, keep_batches: bool = False) -> None:
         self.batches: list[Batch] = []
         self.log: list[LogRecord] = []
