@@ -6,7 +6,7 @@ from typing import Final
 
 _BUCKETS: Final = 1 << 16
 _SIZE: Final = 3
-"""The bytes of a fingerprint. A million ids are some fifteen in a bucket, of which one look in 400,000 finds one by chance."""
+"""The bytes of a fingerprint. With a million ids a bucket has fifteen, and one look in 400,000 finds one by chance."""
 
 
 class Fingerprints:

@@ -71,8 +71,8 @@ CREATE INDEX queries_by_utility ON queries (utility DESC, asked, status) WHERE s
 CREATE INDEX queries_by_number ON queries (asked, event_id, status) WHERE status = 'open';
 CREATE INDEX queries_by_closing ON queries (closed, status) WHERE closed IS NOT NULL;
 """
-"""Of the queries; they take the place of the two that an earlier version made. Each index of the open ones is a page more that
-an answer changes. (The status is in them because SQLite 3.40 looks into the table for it though all are the same.)"""
+"""Of the queries; they take the place of the two that an earlier version made. Each of the open ones is a page more that an
+answer changes. (The status is in them because SQLite 3.40 looks into the table for it though all are the same.)"""
 
 ADDED: Final = """
 CREATE TABLE IF NOT EXISTS members (

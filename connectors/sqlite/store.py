@@ -117,7 +117,7 @@ class SqliteStore:
         with explained(self.path):
             for row in self.connection.execute(
                 f"SELECT {fields} FROM queries WHERE closed IS NOT NULL ORDER BY closed DESC LIMIT ?",
-                (self._remember,),
+                (max(self._remember, 1),),  # the last one tells from which number on they are counted
             ):
                 yield QueryState(*row)
 
