@@ -6,8 +6,9 @@ import json
 import math
 import platform
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import blake2b
+from itertools import repeat
 from typing import Any, Final
 
 import numpy as np
@@ -149,7 +150,7 @@ class Model:
         return found
 
     def score_all(
-        self, events: Iterable[dict[str, FeatureValue]], wants: Collection[str] = ()
+        self, events: Sequence[dict[str, FeatureValue]], wants: Collection[str] = ()
     ) -> list[Scores | RecordError]:
         """Return what `score` would return for each of these, or raise; the path of every event.
 
@@ -161,11 +162,14 @@ class Model:
             What the scores are to tell besides (`stream_al.insight`).
         """
         if wants:
-            return self._looked_into(list(events), wants)
+            return self._looked_into(events, wants)
         template, width, version = self._template, len(self._names), self.version
         predict = self._scorer.shortest
         if not self._classes:
             return [Scores({}, None, 0.0, 0.0, version, 0) for _ in events]
+        together = self._scored_together(events)
+        if together is not None:
+            return together
         # Two classes are the usual case, so spelled out. With more, no answer is of these two.
         first, second, mine, theirs = self._two or (None, None, None, None)
         found: list[Scores | RecordError] = []
@@ -197,8 +201,34 @@ class Model:
                 found.append(_cannot_score(error))
         return found
 
+    def _scored_together(
+        self, events: Sequence[dict[str, FeatureValue]]
+    ) -> list[Scores | RecordError] | None:
+        """Return the answers to events that have all features, where the scorer can give them together.
+
+        None where it cannot, or where an answer needs a closer look: then each is asked for by itself.
+        """
+        if self._two is None:
+            return None
+        first, second, mine, theirs = self._two
+        template = self._template
+        known = [template | features for features in events]  # in the order of the template
+        if {*map(len, known), *map(len, events)} != {len(self._names)}:
+            return None
+        columns = self._scorer.together(known)
+        if columns is None or columns.keys() != {mine, theirs}:
+            return None
+        one, other = columns[mine], columns[theirs]
+        if not (one.min() >= 0.0 and other.min() >= 0.0 and np.abs(one + other - 1.0).max() < 1e-6):
+            return None
+        ahead = (one - other).tolist()
+        best, margins = np.maximum(one, other).tolist(), np.abs(one - other).tolist()
+        answers = [{first: p, second: q} for p, q in zip(one.tolist(), other.tolist(), strict=True)]
+        labels = [first if lead >= 0.0 else second for lead in ahead]
+        return list(map(Scores, answers, labels, best, margins, repeat(self.version), repeat(2)))
+
     def _looked_into(
-        self, events: list[dict[str, FeatureValue]], wants: Collection[str]
+        self, events: Sequence[dict[str, FeatureValue]], wants: Collection[str]
     ) -> list[Scores | RecordError]:
         look = Insight(self._estimator, wants)
         found = self.score_all(events)

@@ -196,7 +196,7 @@ def _setting(source: str, name: str, model: Model, rows: list[Row]) -> Setting:
     from stream_al.robustness.setting import Setting
     from stream_al.uncertainty import Scores
 
-    answers = model.score_all(dict(features) for _, features, _ in rows)
+    answers = model.score_all([dict(features) for _, features, _ in rows])
     known = [
         (truth, answer)
         for (_, _, truth), answer in zip(rows, answers, strict=True)
