@@ -39,8 +39,8 @@ from connectors.memory import MemoryLabels, MemorySink
 from connectors.sqlite import SqliteStore
 from stream_al import ActiveLearner, Model, Random
 from stream_al.codec import EventRow, QueryRow, encode_json
-from stream_al.labels import QueryState
 from stream_al.ports import Batch, LabelledRow, Progress
+from stream_al.query_state import QueryState
 from stream_al.records import ClassLabel, Example
 from stream_al.runtime import Worker, tune_collector
 

@@ -10,8 +10,8 @@ from copy import deepcopy
 
 from stream_al.codec import EventRow, QueryRow
 from stream_al.groups import MemberState
-from stream_al.labels import QueryState
 from stream_al.ports import NEVER, OUTPUTS, Batch, IncomingLabel, Position, Progress, Received, Recovered
+from stream_al.query_state import QueryState
 from stream_al.records import DeadLetter, Label, LogRecord
 
 
@@ -117,6 +117,8 @@ class MemoryStore:
     keep_batches
         Keep every batch in ``batches`` for looking at; otherwise only the last.
     """
+
+    open_queries = None  # a worker that needs no memory for them has none to recover from, either
 
     def __init__(self, *, keep_batches: bool = False) -> None:
         self.batches: list[Batch] = []

@@ -11,16 +11,18 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from itertools import pairwise, takewhile
+from itertools import pairwise
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from stream_al.codec import QueryRow, decode_json, decode_query
+from stream_al.codec import QueryRow, decode_json
 from stream_al.desk_rules import DeskRules
 from stream_al.gold import Gold, GoldQuestion
-from stream_al.open_queries import OpenQueries, OpenQuery
+from stream_al.open_queries import OpenQueries
+from stream_al.query_state import OpenQuery, QueryState, Vote
 from stream_al.records import Amendment, ClassLabel, Example, Label, LogRecord, Query, class_text
 from stream_al.reliability import Reliability
+from stream_al.stored_queries import QueryTable, StoredQueries
 from stream_al.strategies import Weigher
 
 OUTCOMES: Final = {
@@ -67,31 +69,6 @@ class Settled(NamedTuple):
     position: str
 
 
-class Vote(NamedTuple):
-    """A label that waits at an open query."""
-
-    number: int
-    label: Label
-    position: str
-
-
-class QueryState(NamedTuple):
-    """A query as it is stored: everything the desk knows of it, JSON-able."""
-
-    event_id: str
-    status: str
-    utility: float
-    """What its label is worth: as asked, or by the model as it was when it was last scored again."""
-    asked: int
-    """The number of the event; open queries are in this order."""
-    query: str
-    votes: str
-    abstained: str
-    clock: str | None
-    example: int | None
-    closed: int | None
-
-
 class _Closed(NamedTuple):
     state: QueryState
     answers: dict[str, ClassLabel | None]
@@ -135,7 +112,8 @@ class LabelDesk:
         self.amends = self.rules.corrections == "amend"
         """Whether a changed answer amends what was learned; somebody must then keep the log (`ActiveLearner.log`)."""
         self.expires = self.rules.expire_after is not None or self.rules.expire_after_events is not None
-        self._open = self._none_open()
+        self._table: QueryTable | None = None
+        self._open = self._stored()
         self._closed: OrderedDict[str, _Closed] = OrderedDict()  # its first is found at once, unlike a dict's
         self._closings = 0
         self._clock: datetime | None = None
@@ -147,18 +125,30 @@ class LabelDesk:
         self.people = Reliability() if self.rules.agreement == "weighted" or self.gold.questions else None
         """How far the annotators are trusted, where the rules weigh them or gold questions test them."""
 
-    def _none_open(self) -> OpenQueries:
-        return OpenQueries(ranked=self.rules.when_full == "withdraw-least")
+    def keep_in(self, table: QueryTable | None) -> None:
+        """Leave the open queries with a store that can look them up; before there are any, and before `load`.
+
+        What changes reaches the store by `take_changes`, and the desk must hear that it has (`committed`).
+        """
+        self._table = table
+        self._open = self._stored()
+
+    def _stored(self) -> OpenQueries | StoredQueries:
+        """Return the open queries as the store has them; none without a store that keeps them."""
+        ranked = self.rules.when_full == "withdraw-least"
+        if self._table is None:
+            return OpenQueries(ranked=ranked)
+        return StoredQueries(self._table, self.gold.truths, ranked=ranked)
 
     def __len__(self) -> int:
         return len(self._open)
 
     def __contains__(self, event_id: str) -> bool:
-        return event_id in self._open.held or event_id in self._closed
+        return event_id in self._open or event_id in self._closed
 
     def is_open(self, event_id: str) -> bool:
         """Tell whether a query of this event waits for answers."""
-        return event_id in self._open.held
+        return event_id in self._open
 
     def query(self, event_id: str) -> QueryRow:
         """Return an open query, to look at."""
@@ -167,7 +157,7 @@ class LabelDesk:
     @property
     def open_events(self) -> list[str]:
         """The events of the open queries, oldest first."""
-        return list(self._open.held)
+        return list(self._open.events())
 
     @property
     def open_queries(self) -> list[Query]:
@@ -182,11 +172,11 @@ class LabelDesk:
 
     def blocks(self, event_id: str, utility: float) -> str | None:
         """Return why an event cannot be asked about: ``"already-asked"``, ``"queue-full"``, or None."""
-        held = self._open.held
-        if event_id in held or event_id in self._closed:
+        opened = self._open
+        if event_id in opened or event_id in self._closed:
             return "already-asked"
-        if len(held) >= self._most and (
-            self.rules.when_full == "stop-asking" or not utility > self._open.least[0]
+        if len(opened) >= self._most and (
+            self.rules.when_full == "stop-asking" or not utility > opened.least[0]
         ):
             return "queue-full"
         return None
@@ -464,40 +454,26 @@ class LabelDesk:
         if len(self._closed) > self.rules.remember:
             self._closed.popitem(last=False)
         if self.keep_changes:
-            self._changed[event_id] = self._state(event_id, held, status, example, self._closings)
+            self._changed[event_id] = held.state(status, example, self._closings)
         if self._on_close is not None:
             self._on_close(event_id, agreed)
         return settled
 
     # ── state ────────────────────────────────────────────────────────────────────────────────────
 
-    def _state(
-        self, event_id: str, held: OpenQuery, status: str, example: int | None, closed: int | None
-    ) -> QueryState:
-        votes = [[v.number, v.label.model_dump(mode="json"), v.position] for v in held.votes.values()]
-        return QueryState(
-            event_id,
-            status,
-            held.utility,
-            held.query.event_number,
-            held.line,
-            json.dumps(votes) if votes else "[]",
-            json.dumps(held.abstained) if held.abstained else "[]",
-            _iso(held.clock),
-            example,
-            closed,
-        )
-
     def _note(self, held: OpenQuery) -> None:
         if self.keep_changes:
-            event_id = held.query.event_id
-            self._changed[event_id] = self._state(event_id, held, "open", None, None)
+            self._changed[held.query.event_id] = held.state()
 
     def take_changes(self) -> list[QueryState]:
         """Return the queries changed since the last call, as they are now."""
         changed = list(self._changed.values())
         self._changed = {}
         return changed
+
+    def committed(self) -> None:
+        """Take note that the store has all the changes that were taken."""
+        self._open.committed()
 
     @property
     def clock(self) -> str | None:
@@ -516,26 +492,29 @@ class LabelDesk:
     def dump(self) -> Iterator[QueryState]:
         """Yield every query, the open ones in the order they were asked, then the closed in theirs."""
         for held in self._open:
-            yield self._state(held.query.event_id, held, "open", None, None)
+            yield held.state()
         for closed in self._closed.values():
             yield closed.state._replace(votes=_written(closed.answers), abstained="[]")
 
     def load(self, states: Iterable[QueryState], clock: str | None = None, memory: str | None = None) -> None:
-        """Take over what `dump` gave, or the newest that `take_changes` gave of each query, in any order."""
-        self._open, self._closed, self._changed, self._closings = self._none_open(), OrderedDict(), {}, 0
+        """Take over what `dump` gave, or the newest that `take_changes` gave of each query, in any order.
+
+        Of a store that keeps the open queries only the closed ones.
+        """
+        self._open, self._closed, self._changed, self._closings = self._stored(), OrderedDict(), {}, 0
         self._clock = None if clock is None else datetime.fromisoformat(clock)
         asked, closed = array("q"), []
         for state in states:
             if state.closed is None:
-                self._open.add(_opened(state))
+                self._open.add(OpenQuery.of(state))
                 asked.append(
                     2 * state.asked + (state.event_id in self.gold.truths)
                 )  # which are asked together
             else:
                 closed.append(state)
         if any(later < earlier for earlier, later in pairwise(asked)):
-            unordered, self._open = self._open, self._none_open()
-            for _, event_id in sorted(zip(asked, unordered.held, strict=True), key=itemgetter(0)):
+            unordered, self._open = self._open, self._stored()
+            for _, event_id in sorted(zip(asked, list(unordered.events()), strict=True), key=itemgetter(0)):
                 self._open.add(unordered.pop(event_id))
         for state in sorted(closed, key=lambda state: (state.closed, state.asked)):
             answers = {label["annotator"]: label["label"] for _, label, _ in decode_json(state.votes)}
@@ -549,27 +528,10 @@ class LabelDesk:
         """Take over what `memory` gave."""
         self._turn, self._turn_serial = int(known.get("turn", -1)), 0
         if self._turn >= 0:
-            last = takewhile(lambda held: held.query.event_number <= self._turn, self._open)
-            self._turn_serial = max((held.serial for held in last), default=0)
+            self._turn_serial = self._open.serial_at(self._turn)
         if self.people is not None:
             self.people = Reliability.load(known.get("people"))
         self.gold_asked = int(known.get("gold", 0))
-
-
-def _opened(state: QueryState) -> OpenQuery:
-    """Return a query as it was stored while it was open."""
-    votes = [
-        Vote(number, Label.model_validate_json(json.dumps(label)), position)
-        for number, label, position in json.loads(state.votes)
-    ]
-    return OpenQuery(
-        decode_query(state.query),
-        state.query,
-        None if state.clock is None else datetime.fromisoformat(state.clock),
-        {vote.label.annotator: vote for vote in votes},
-        json.loads(state.abstained),
-        utility=state.utility,
-    )
 
 
 def _example(held: OpenQuery, agreed: ClassLabel, weigh: Weigher | None) -> Example:

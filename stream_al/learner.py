@@ -22,13 +22,14 @@ from stream_al.following import follow
 from stream_al.gold import Gold, disguised
 from stream_al.groups import GroupRules, Groups, MemberState
 from stream_al.insight import Insight
-from stream_al.labels import USED, LabelDesk, QueryState, Settled
+from stream_al.labels import USED, LabelDesk, Settled
 from stream_al.model import Model
 from stream_al.monitor.accuracy import WINDOW, Accuracy
 from stream_al.monitor.calibration import FINE
 from stream_al.monitor.drift import Drift, DriftRules
 from stream_al.monitor.enough import enough_of
 from stream_al.monitor.logged import tested
+from stream_al.query_state import QueryState
 from stream_al.records import (
     Amendment,
     ClassLabel,

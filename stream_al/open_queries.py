@@ -11,17 +11,13 @@ from __future__ import annotations
 import zlib
 from collections import OrderedDict
 from collections.abc import Container, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import heappop, heappush
-from itertools import islice
-from math import isnan, nan
-from typing import TYPE_CHECKING, Final
+from itertools import islice, takewhile
+from typing import Final
 
-from stream_al.codec import QueryRow, decode_query
-
-if TYPE_CHECKING:
-    from stream_al.labels import Vote
+from stream_al.codec import decode_query
+from stream_al.query_state import OpenQuery
 
 _AHEAD: Final = 1024
 """How many of the oldest are looked up at a time: a dict's first entry is far where many before it were deleted."""
@@ -29,27 +25,6 @@ _NEWEST: Final = 1024
 """How many of the newest are not packed."""
 _SERIAL: Final = 6
 """The bytes of a serial number."""
-
-
-@dataclass(slots=True)
-class OpenQuery:
-    """A query that waits for answers, with those it has."""
-
-    query: QueryRow
-    line: str
-    """The query as JSON, as it was written when it was asked."""
-    clock: datetime | None
-    """The newest event timestamp when it was asked."""
-    votes: dict[str, Vote] = field(default_factory=dict)
-    abstained: list[str] = field(default_factory=list)
-    serial: int = 0
-    """The place among all that were opened here."""
-    utility: float = nan
-    """By the model as it was when it was asked, or scored again."""
-
-    def __post_init__(self) -> None:
-        if isnan(self.utility):
-            self.utility = self.query.utility
 
 
 class OpenQueries:
@@ -62,16 +37,17 @@ class OpenQueries:
 
     Examples
     --------
+    >>> from stream_al.codec import QueryRow
     >>> queries = OpenQueries()
     >>> row = QueryRow("e1", {"a": 1.5}, None, None, None, {}, 0.9, None, 1.0, "cold-start", 0, 0)
     >>> queries.add(OpenQuery(row, row.to_json().decode(), None))
-    >>> queries.oldest.query.event_id, "e2" in queries.held
+    >>> queries.oldest.query.event_id, "e2" in queries
     ('e1', False)
     """
 
     def __init__(self, *, ranked: bool = False) -> None:
-        self.held: dict[str, bytes | OpenQuery] = {}
-        """Each event's query: bytes at rest. For telling which there are; else use the methods."""
+        self._held: dict[str, bytes | OpenQuery] = {}
+        """Each event's query: bytes at rest."""
         self._ranked = ranked
         self._serials = 0
         self._alike = b""
@@ -84,23 +60,34 @@ class OpenQueries:
         self._least: tuple[float, str] | None = None
 
     def __len__(self) -> int:
-        return len(self.held)
+        return len(self._held)
+
+    def __contains__(self, event_id: str) -> bool:
+        """Tell whether an event's query is open."""
+        return event_id in self._held
 
     def __iter__(self) -> Iterator[OpenQuery]:
         """Yield all, oldest first; to look at, not to change."""
-        for found in self.held.values():
+        for found in self._held.values():
             yield self._unpacked(found) if isinstance(found, bytes) else found
+
+    def events(self) -> Iterator[str]:
+        """Yield the events of all, oldest first."""
+        return iter(self._held)
+
+    def committed(self) -> None:
+        """Take note that a store has all changes by now, which makes no difference here."""
 
     def peek(self, event_id: str) -> OpenQuery:
         """Return a query to look at, not to change."""
-        found = self.held[event_id]
+        found = self._held[event_id]
         return self._unpacked(found) if isinstance(found, bytes) else found
 
     def get(self, event_id: str) -> OpenQuery | None:
         """Return a query that is about to get an answer, if it is open."""
-        found = self.held.get(event_id)
+        found = self._held.get(event_id)
         if isinstance(found, bytes):
-            found = self.held[event_id] = self._unpacked(found)
+            found = self._held[event_id] = self._unpacked(found)
         return found
 
     def add(self, opened: OpenQuery) -> None:
@@ -108,7 +95,7 @@ class OpenQueries:
         self._serials += 1
         opened.serial = self._serials
         event_id, utility = opened.query.event_id, opened.utility
-        self.held[event_id] = opened
+        self._held[event_id] = opened
         if utility != opened.query.utility:
             self._revalued[event_id] = utility
         self._newest[event_id] = None
@@ -122,15 +109,20 @@ class OpenQueries:
         if not self._ranked:
             return
         heappush(self._heap, (opened.utility, opened.serial, opened.query.event_id))
-        if len(self._heap) > 2 * len(self.held) + _AHEAD:
+        if len(self._heap) > 2 * len(self._held) + _AHEAD:
             # Once each, as a utility may come back; what is sorted is a heap.
             self._heap = sorted({entry for entry in self._heap if self._is_open(entry)})
 
     def behind(self, serial: int, most: int, without: Container[str]) -> list[OpenQuery]:
         """Return queries in the order they were asked, those behind a serial number first; to look at, not to change."""
-        names = [event_id for event_id in self.held if event_id not in without]
+        names = [event_id for event_id in self._held if event_id not in without]
         first = next((at for at, event_id in enumerate(names) if self._serial(event_id) > serial), 0)
         return [self.peek(event_id) for event_id in (names[first:] + names[:first])[:most]]
+
+    def serial_at(self, event_number: int) -> int:
+        """Return a serial number behind which the queries are that were asked after an event."""
+        until = takewhile(lambda held: held.query.event_number <= event_number, self)
+        return max((held.serial for held in until), default=0)
 
     def revalue(self, event_id: str, utility: float) -> OpenQuery | None:
         """Give a query another utility; return it, to look at, or None when it has this one already."""
@@ -146,7 +138,7 @@ class OpenQueries:
 
     def pop(self, event_id: str) -> OpenQuery:
         """Take a query out."""
-        found = self.held.pop(event_id)
+        found = self._held.pop(event_id)
         self._newest.pop(event_id, None)
         self._front.pop(event_id, None)
         if self._oldest is not None and self._oldest.query.event_id == event_id:
@@ -160,11 +152,11 @@ class OpenQueries:
     def begin(self, clock: datetime) -> Iterator[OpenQuery]:
         """Let all queries age from now on, as there was no time when they were asked; yield them."""
         self._oldest = None
-        for event_id, found in self.held.items():
+        for event_id, found in self._held.items():
             opened = self._unpacked(found) if isinstance(found, bytes) else found
             opened.clock = clock
             if isinstance(found, bytes):
-                self.held[event_id] = self._packed(opened)
+                self._held[event_id] = self._packed(opened)
             yield opened
 
     # ── the first and the last ───────────────────────────────────────────────────────────────────
@@ -172,9 +164,9 @@ class OpenQueries:
     @property
     def oldest(self) -> OpenQuery | None:
         """The one asked first; to look at, not to change."""
-        if self._oldest is None and self.held:
+        if self._oldest is None and self._held:
             if not self._front:
-                self._front = dict.fromkeys(islice(self.held, _AHEAD))
+                self._front = dict.fromkeys(islice(self._held, _AHEAD))
             self._oldest = self.peek(next(iter(self._front)))
         return self._oldest
 
@@ -192,21 +184,21 @@ class OpenQueries:
         """Tell whether the query of an entry of the heap is open, and not a later one of the same event."""
         utility, serial, event_id = entry
         return (
-            event_id in self.held
+            event_id in self._held
             and self._serial(event_id) == serial
             and self._revalued.get(event_id, utility) == utility
         )
 
     def _serial(self, event_id: str) -> int:
-        found = self.held[event_id]
+        found = self._held[event_id]
         return int.from_bytes(found[:_SERIAL], "little") if isinstance(found, bytes) else found.serial
 
     # ── packing ──────────────────────────────────────────────────────────────────────────────────
 
     def _pack(self, event_id: str) -> None:
-        held = self.held[event_id]
+        held = self._held[event_id]
         if not isinstance(held, bytes) and not held.votes and not held.abstained:
-            self.held[event_id] = self._packed(held)
+            self._held[event_id] = self._packed(held)
 
     def _packed(self, opened: OpenQuery) -> bytes:
         clock = "" if opened.clock is None else opened.clock.isoformat()

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 from stream_al.codec import EventRow, QueryRow
 from stream_al.errors import RecordError
 from stream_al.groups import MemberState
-from stream_al.labels import QueryState
+from stream_al.query_state import QueryState
 from stream_al.records import DeadLetter, LogRecord
+from stream_al.stored_queries import QueryTable
 from stream_al.strategies import State
 
 Position: TypeAlias = Any
@@ -189,7 +190,8 @@ class Recovered(NamedTuple):
 
     progress: Progress
     queries: Iterable[QueryState]
-    """The open ones in the order they were asked, and those closed last; read once, as there may be a million."""
+    """The open ones in the order they were asked, unless they are in `Store.open_queries`, and those closed last; read once,
+    as there may be a million."""
     last_outputs: dict[str, bytes]
     """What the last batch emitted, or should have."""
     members: list[MemberState] = []  # noqa: RUF012  # never changed
@@ -198,6 +200,10 @@ class Recovered(NamedTuple):
 
 class Store(Protocol):
     """Keeps state and positions, each batch in one transaction."""
+
+    @property
+    def open_queries(self) -> QueryTable | None:
+        """Return where the open queries are looked up; None where a worker has to hold them."""
 
     def recover(self) -> Recovered | None:
         """Return where the last committed batch left off; None for a new store."""

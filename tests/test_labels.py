@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from stream_al.desk_rules import AGREEMENTS, CORRECTIONS, WHEN_FULL, DeskRules
-from stream_al.labels import OUTCOMES, LabelDesk, QueryState, Settled
+from stream_al.labels import OUTCOMES, LabelDesk, Settled
+from stream_al.query_state import QueryState
 from stream_al.records import Amendment, Example, Label, Query
 
 START = datetime(2026, 1, 31, tzinfo=UTC)

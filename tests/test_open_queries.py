@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from stream_al import open_queries
 from stream_al.codec import QueryRow
-from stream_al.labels import Vote
-from stream_al.open_queries import OpenQueries, OpenQuery
+from stream_al.open_queries import OpenQueries
+from stream_al.query_state import OpenQuery, Vote
 from stream_al.records import Label
 
 START = datetime(2026, 1, 31, tzinfo=UTC)
@@ -41,7 +41,7 @@ def test_a_query_comes_out_as_it_went_in(newest: int) -> None:
     ]
     for query in given:
         queries.add(query)
-    assert sum(isinstance(held, bytes) for held in queries.held.values()) == max(0, 20 - newest)
+    assert sum(isinstance(held, bytes) for held in queries._held.values()) == max(0, 20 - newest)
     assert list(queries) == given
     assert [queries.pop(query.query.event_id) for query in given] == given
     assert len(queries) == 0
@@ -154,4 +154,4 @@ def test_a_query_at_rest_is_some_hundred_bytes_and_no_work_for_the_garbage_colle
     finally:
         tracemalloc.stop()
     assert size < 250 * len(given)
-    assert not any(gc.is_tracked(held) for held in queries.held.values())
+    assert not any(gc.is_tracked(held) for held in queries._held.values())

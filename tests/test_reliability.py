@@ -24,7 +24,8 @@ from stream_al.codec import EventRow
 from stream_al.config import load_config
 from stream_al.draws import Draws
 from stream_al.errors import ConfigError
-from stream_al.labels import LabelDesk, QueryState
+from stream_al.labels import LabelDesk
+from stream_al.query_state import QueryState
 from stream_al.records import Example, Query
 from stream_al.reliability import MOST_PEOPLE, Reliability
 from stream_al.replay import LabelledStream, Trial, parse_strategy, replay

@@ -16,9 +16,9 @@ from kafka.structs import TopicPartition
 
 from connectors.kafka.wire import ANSWERS, header, partition_of
 from stream_al.errors import RecordError, SnapshotError
-from stream_al.labels import QueryState
 from stream_al.model import Model
 from stream_al.monitor import LogMonitors
+from stream_al.query_state import QueryState
 from stream_al.records import Amendment, ClassLabel, LogRecord, parse_logged
 
 _MAGIC: Final = b"stream_al kafka snapshot 1\n"

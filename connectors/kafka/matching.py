@@ -28,8 +28,9 @@ from connectors.kafka.wire import (
 from stream_al.codec import QueryRow, decode_query
 from stream_al.desk_rules import DeskRules
 from stream_al.errors import RecordError
-from stream_al.labels import STATUSES, USED, LabelDesk, QueryState, Settled
+from stream_al.labels import STATUSES, USED, LabelDesk, Settled
 from stream_al.model import Model
+from stream_al.query_state import QueryState
 from stream_al.records import Amendment, ClassLabel, Label, LogRecord, parse_answer
 from stream_al.strategies import Weigher
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from connectors.sqlite import sharing
 from connectors.sqlite.classes import KnownClasses
-from connectors.sqlite.schema import connect, explained, is_relayed, progress_of
+from connectors.sqlite.schema import connect, explained, is_relayed, progress_of, statuses_of
 from connectors.sqlite.waiting import waiting_for
 from stream_al.annotate.words import Standing
 from stream_al.records import ClassLabel, Query
@@ -213,7 +213,7 @@ def label_source(connection: sqlite3.Connection) -> str:
 def standing(connection: sqlite3.Connection, me: dict[str, Any]) -> Standing:
     """Return what an annotator without a card should know; ``me`` as in `sharing.FOR_ME`."""
     execute = connection.execute
-    statuses = dict(execute("SELECT status, count(*) FROM queries GROUP BY status").fetchall())
+    statuses = statuses_of(connection)
     progress = progress_of(connection)
     events = progress.events if progress else 0
     (mine,) = execute("SELECT count(*) FROM temp.on_their_way WHERE annotator = :me", me).fetchone()
@@ -223,7 +223,11 @@ def standing(connection: sqlite3.Connection, me: dict[str, Any]) -> Standing:
         me,
     ).fetchone()
     (until,) = execute("SELECT min(until) FROM leases WHERE annotator <> :me AND until > :now", me).fetchone()
-    (last,) = execute("SELECT max(asked) FROM queries").fetchone()
+    # Of those asked about again the row is an old one; it is missed here if it is closed by now.
+    (last,) = execute(
+        "SELECT max(asked) FROM (SELECT asked FROM queries WHERE rowid = (SELECT max(rowid) FROM queries) "
+        "UNION ALL SELECT max(asked) FROM queries WHERE status = 'open')"
+    ).fetchone()
     return Standing(
         events=events,
         statuses=statuses,

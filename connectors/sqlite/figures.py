@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from connectors.sqlite import sharing
 from connectors.sqlite.agreement import Read, people_of
-from connectors.sqlite.schema import connect, explained, is_relayed, progress_of
+from connectors.sqlite.schema import connect, explained, is_relayed, progress_of, statuses_of
 from stream_al.monitor import Accuracy, Alarm
 from stream_al.ports import Progress
 from stream_al.reliability import standings_of
@@ -76,7 +76,7 @@ class SqliteFigures:
         return {
             "events": progress.events,
             "learned": progress.examples,
-            "statuses": dict(execute("SELECT status, count(*) FROM queries GROUP BY status").fetchall()),
+            "statuses": statuses_of(connection),
             "drafts": unsent,
             "at_work": [who for (who,) in holding],
             "hours": _hours(connection, now),

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import IO, Any, Final
 from zlib import crc32
 
+from connectors.sqlite.open_table import OpenTable
 from connectors.sqlite.schema import checksum, connect, explained, pipeline_of, progress_of, read_examples
 from stream_al.codec import EventRow, QueryRow, encode_lines
 from stream_al.errors import StoreBusyError, StoreError
 from stream_al.groups import GONE, HELD, KEPT, MemberState
-from stream_al.labels import QueryState
 from stream_al.ports import NEVER, Batch, IncomingLabel, Position, Recovered
+from stream_al.query_state import QueryState
 from stream_al.records import Amendment, LogRecord
 
 _SNAPSHOTS_KEPT: Final = 3
@@ -63,6 +64,8 @@ class SqliteStore:
         except BaseException:
             self._lock.close()
             raise
+        self.open_queries = OpenTable(lambda: self.connection, path)
+        """Where the open queries are looked up."""
 
     def _agree(self, pipeline: dict[str, Any]) -> None:
         written = json.dumps(pipeline, sort_keys=True)
@@ -107,18 +110,14 @@ class SqliteStore:
                 "SELECT letter FROM dead_letters WHERE batch = ? ORDER BY number", (progress.batch,)
             )
             last["dead_letters"] = b"".join(letter.encode() + b"\n" for (letter,) in letters)
-        return Recovered(progress, self._queries(), last, members)
+        return Recovered(progress, self._closed(), last, members)
 
-    def _queries(self) -> Iterator[QueryState]:
+    def _closed(self) -> Iterator[QueryState]:
         fields = ", ".join(QueryState._fields)
         with explained(self.path):
             for row in self.connection.execute(
-                f"SELECT {fields} FROM queries WHERE status = 'open' ORDER BY asked"
-            ):
-                yield QueryState(*row)
-            for row in self.connection.execute(
                 f"SELECT {fields} FROM queries WHERE closed IS NOT NULL ORDER BY closed DESC LIMIT ?",
-                (self._remember,),
+                (max(self._remember, 1),),  # the last one tells from which number on they are counted
             ):
                 yield QueryState(*row)
 
@@ -128,11 +127,13 @@ class SqliteStore:
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 self._write(batch)
+                self.open_queries.write(self.connection)
                 self.connection.execute("COMMIT")
             except BaseException:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
                 raise
+        self.open_queries.clock = None
 
     def _write(self, batch: Batch) -> None:
         execute, many = self.connection.execute, self.connection.executemany

@@ -12,8 +12,10 @@ from stream_al.groups import MemberState
 from stream_al.learner import ActiveLearner
 from stream_al.model import Model
 from stream_al.ports import OUTPUTS, Batch, IncomingLabel, LabelSource, Progress, Recovered, Store
+from stream_al.query_state import QueryState
 from stream_al.records import DeadLetter, Event, Label
 from stream_al.runtime.worker import Worker
+from stream_al.stored_queries import QueryTable
 
 
 def check_store(open_store: Callable[[], Store]) -> None:
@@ -40,7 +42,7 @@ def check_store(open_store: Callable[[], Store]) -> None:
 
     store = open_store()
     try:
-        _check_recovered(store.recover(), before, recorded)
+        _check_recovered(store.recover(), before, recorded, _opened(store.open_queries, recorded))
         again = list(store.examples())
         assert again == log, "the log is the same after closing and opening"
         assert len(log) == recorded.last.progress.examples > 2, "the log has every example"
@@ -71,7 +73,7 @@ class _Recording:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.batches: list[Batch] = []
-        self.recover, self.examples = store.recover, store.examples
+        self.recover, self.examples, self.open_queries = store.recover, store.examples, store.open_queries
         self.snapshots, self.save_snapshot, self.close = store.snapshots, store.save_snapshot, store.close
 
     @property
@@ -148,14 +150,33 @@ def _run(store: _Recording) -> None:
         worker.step()
 
 
-def _check_recovered(found: Recovered | None, before: Recovered | None, recorded: _Recording) -> None:
+def _opened(table: QueryTable | None, recorded: _Recording) -> list[QueryState]:
+    """Return the open queries of a store that has them looked up, after holding it to what `QueryTable` promises."""
+    if table is None:
+        return []
+    found = list(table.asked_after(-1))
+    assert list(table.ids()) == [(state.asked, state.event_id) for state in found], "ids are of those open"
+    for state in found:
+        assert table.find(state.event_id) == state, "an open query is found by its event"
+        later = [other for other in found if other.asked > state.asked]
+        assert list(table.asked_after(state.asked)) == later, "asked_after begins behind that event"
+    ranks = sorted((state.utility, state.asked, state.event_id) for state in found)
+    assert list(table.least()) == ranks, "least comes first, and of equals the oldest"
+    closed = {s.event_id for batch in recorded.batches for s in batch.changed if s.status != "open"}
+    assert not any(map(table.find, closed)), "a closed query is not found among the open"
+    return found
+
+
+def _check_recovered(
+    found: Recovered | None, before: Recovered | None, recorded: _Recording, looked_up: list[QueryState]
+) -> None:
     assert found is not None, "a store with a commit has something to recover"
     assert before is not None, "a commit is there at once"
     progress: Progress = recorded.last.progress
     assert found.progress == progress == before.progress, "progress comes back as it was committed"
     assert isinstance(found.progress.state, tuple), "the strategy's state is a tuple"
     latest = {state.event_id: state for batch in recorded.batches for state in batch.changed}
-    queries = list(found.queries)
+    queries = [*looked_up, *found.queries]
     assert {state.event_id: state for state in queries} == latest, "each query comes back as it was last"
     members = {member.event_id: member for batch in _MEMBERS for member in batch}
     assert {member.event_id: member for member in found.members} == members, (

@@ -115,6 +115,7 @@ class Worker:
     def recover(self) -> None:
         """Bring learner, sources and sink to where the store left off."""
         recovered = self._store.recover()
+        self.learner.desk.keep_in(self._store.open_queries)
         if recovered is None:
             self._sink.recover({}, {})
             self.progress.lengths = self._sink.lengths()
@@ -366,6 +367,7 @@ class Worker:
             counts=dict(sorted((name, n) for name, n in totals.items() if n)),
         )
         self._store.commit(batch)
+        learner.desk.committed()
         self._new = []
         self._sink.emit(batch.outputs())
 
