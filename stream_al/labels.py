@@ -19,7 +19,7 @@ from stream_al.codec import QueryRow, decode_json, decode_query
 from stream_al.desk_rules import DeskRules
 from stream_al.gold import Gold, GoldQuestion
 from stream_al.open_queries import OpenQueries, OpenQuery
-from stream_al.records import Amendment, ClassLabel, Example, Label, LogRecord, Query, class_text
+from stream_al.records import Amendment, ClassLabel, Example, Label, Query, class_text
 from stream_al.reliability import Reliability
 from stream_al.strategies import Weigher
 
@@ -266,7 +266,7 @@ class LabelDesk:
 
     def submit(
         self, number: int, label: Label, position: str = "", example_number: int | None = None
-    ) -> tuple[list[Settled], LogRecord | None]:
+    ) -> tuple[list[Settled], Example | Amendment | None]:
         """Take one answer.
 
         Parameters

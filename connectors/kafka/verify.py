@@ -24,7 +24,7 @@ from stream_al.codec import EventRow, encode_predictions
 from stream_al.config import Config
 from stream_al.errors import RecordError
 from stream_al.model import Model
-from stream_al.records import Amendment, Example, LogRecord
+from stream_al.records import Amendment, LogRecord
 from stream_al.stand_ins import KnownMonitors, KnownScores
 from stream_al.strategies import QueryStrategy
 from stream_al.uncertainty import ABOUT, Scores
@@ -245,7 +245,7 @@ class _Verification:
             example = read_logged(record)
             if example is None:
                 continue
-            answered[example.event_id] += isinstance(example, Example)
+            answered[example.event_id] += not isinstance(example, Amendment)
             places = json.loads(header(record, LABELS) or "[]")
             outcomes.update(places)
             self._follows(number, example, asked.get(example.event_id), [originals.get(p) for p in places])

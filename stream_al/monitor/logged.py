@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from stream_al.errors import SnapshotError
 from stream_al.monitor.calibration import Calibration
 from stream_al.monitor.drift import Drift, DriftRules
-from stream_al.records import Example, LogRecord
+from stream_al.records import Amendment, LoggedExample, LogRecord
 from stream_al.uncertainty import Scores
 
 if TYPE_CHECKING:  # with it comes River
@@ -22,7 +22,7 @@ OF_THE_ERROR = ("error", "surprise")
 """What detectors can watch that see examples only."""
 
 
-def tested(model: Model, example: Example) -> tuple[bool, float] | None:
+def tested(model: Model, example: LoggedExample) -> tuple[bool, float] | None:
     """Test, then train: return whether the model is wrong about an example before it learns it, and its confidence.
 
     None where it has no answer.
@@ -50,6 +50,7 @@ class LogMonitors:
 
     Examples
     --------
+    >>> from stream_al.records import Example
     >>> monitors = LogMonitors(calibrated=True)
     >>> told = {"predicted": "a", "confidence": 0.9, "propensity": 1.0}
     >>> for number in range(200):
@@ -94,7 +95,7 @@ class LogMonitors:
         model
             The model before it; only asked where the error is watched.
         """
-        if not isinstance(example, Example) or example.propagated_from is not None:
+        if example is None or isinstance(example, Amendment) or example.propagated_from is not None:
             return False
         if self.calibration is not None and example.confidence is not None:
             right = example.predicted == example.label
