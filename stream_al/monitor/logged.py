@@ -7,6 +7,7 @@ detectors on the error belong to the fold there, as the model does: at each vers
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from stream_al.errors import SnapshotError
@@ -15,7 +16,8 @@ from stream_al.monitor.drift import Drift, DriftRules
 from stream_al.records import Amendment, LoggedExample, LogRecord
 from stream_al.uncertainty import Scores
 
-if TYPE_CHECKING:  # with it comes River
+if TYPE_CHECKING:  # with them comes River
+    from stream_al.amendments import ExampleLog
     from stream_al.model import Model
 
 OF_THE_ERROR = ("error", "surprise")
@@ -104,6 +106,15 @@ class LogMonitors:
             return False
         found = tested(model, example)
         return found is not None and self.drift.learned(number, *found)
+
+    def fold(self, records: Sequence[LogRecord | None], model: Model, log: ExampleLog) -> None:
+        """Hear of what follows in the log, and let the model fold it; see `stream_al.model.Model.fold_all`."""
+        together = len(records) if self.drift is None else 1  # a detector asks the model before each
+        for at in range(0, len(records), max(1, together)):
+            few = records[at : at + together]
+            for number, record in enumerate(few, model.version):
+                self.learned(number, record, model)
+            model.fold_all(few, log)
 
     def dump(self) -> str:
         """Return the state, as JSON."""
