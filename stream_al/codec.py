@@ -33,13 +33,13 @@ from stream_al.records import (
 
 WireName = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME)]
 WireInteger = Annotated[int, msgspec.Meta(ge=-MAX_INTEGER - 1, le=MAX_INTEGER)]
-_Value = (
+WireValue = (
     bool
     | WireInteger
     | Annotated[float, msgspec.Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
     | Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 )
-WireFeatures = Annotated[dict[WireName, _Value], msgspec.Meta(min_length=1, max_length=MAX_FEATURES)]
+WireFeatures = Annotated[dict[WireName, WireValue], msgspec.Meta(min_length=1, max_length=MAX_FEATURES)]
 WireTime = Annotated[datetime, msgspec.Meta(tz=True)]
 WireVersion = Annotated[int, msgspec.Meta(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)]
 

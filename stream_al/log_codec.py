@@ -11,8 +11,10 @@ from typing import Annotated, Final
 
 import msgspec
 
-from stream_al.codec import WireFeatures, WireInteger, WireName, WireTime, WireVersion
+from stream_al.codec import WireInteger, WireName, WireTime, WireValue, WireVersion
 from stream_al.records import (
+    MAX_FEATURES,
+    MAX_NAME,
     SCHEMA_VERSION,
     Amendment,
     ClassLabel,
@@ -30,7 +32,7 @@ class ExampleRow(msgspec.Struct, gc=False, frozen=True, forbid_unknown_fields=Tr
     """An example as it is read from the log: the same fields as `stream_al.records.Example`."""
 
     event_id: WireName
-    features: WireFeatures
+    features: Annotated[dict[str, WireValue], msgspec.Meta(min_length=1, max_length=MAX_FEATURES)]
     label: _Label
     weight: Annotated[float, msgspec.Meta(gt=0.0)] = 1.0
     propensity: _Share = 1.0
@@ -74,6 +76,9 @@ def decode_logged(line: bytes | str) -> ExampleRow | Amendment:
     """
     try:
         row = _decode(line)
+        names = row.features
+        if "" in names or len("".join(names)) > MAX_NAME < max(map(len, names)):
+            return _slowly(line)
         if row.asked_at is row.labelled_at is None:
             return row
         return msgspec.structs.replace(
@@ -82,8 +87,12 @@ def decode_logged(line: bytes | str) -> ExampleRow | Amendment:
             labelled_at=None if row.labelled_at is None else row.labelled_at.astimezone(UTC),
         )
     except (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError):
-        record = parse_logged(line)
-        return ExampleRow.of(record) if isinstance(record, Example) else record
+        return _slowly(line)
+
+
+def _slowly(line: bytes | str) -> ExampleRow | Amendment:
+    record = parse_logged(line)
+    return ExampleRow.of(record) if isinstance(record, Example) else record
 
 
 def relabelled(example: LoggedExample, label: ClassLabel | None) -> LoggedExample | None:

@@ -441,8 +441,10 @@ class Model:
         return refused.get(target)
 
     def _checkpoint_now(self) -> None:
-        self._checkpoints = self._checkpoints.plus(self.version, self._pack())
-        self._tail = []
+        dump = self._pack()
+        self._checkpoints = self._checkpoints.plus(self.version, dump)
+        # Looking through the state has made its objects slow (`stream_al.snapshot`); those of the dump are not.
+        self._unpack(dump)
 
     def pass_over(self) -> None:
         """Fold a record of the log that is no example: the version grows, and nothing else."""
@@ -582,6 +584,7 @@ class Model:
             self._unpack(snapshot)
             if self.digest() != read_header(snapshot)["digest"]:
                 raise SnapshotError("the snapshot is corrupt: its state does not have the digest it names")
+            self._unpack(snapshot)  # as in `_checkpoint_now`
         except BaseException as error:
             self.__dict__.update(before)
             if not isinstance(error, Exception) or isinstance(error, SnapshotError):
