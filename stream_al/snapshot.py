@@ -109,8 +109,10 @@ class _Pickler(pickle.Pickler):
                     attributes = {**attributes, "_plan": None, "_inference_transformers": ()}
                     attributes["_last_step_cached"] = None
                 return maker, arguments, _one_by_one(kind, attributes)
-        elif is_plain(kind) and type(attributes := thing.__getstate__()) is dict:
-            return __newobj__, (kind,), _one_by_one(kind, attributes)
+        elif is_plain(kind):
+            maker, arguments, attributes, *_ = thing.__reduce_ex__(4)  # or it says why it cannot be pickled
+            if maker is __newobj__ and type(attributes) is dict:
+                return maker, arguments, _one_by_one(kind, attributes)
         return NotImplemented
 
 
