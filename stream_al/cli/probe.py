@@ -150,8 +150,7 @@ def _recorded(path: Path) -> tuple[str, Model]:
 
     recording = open_recording(path)
     model, log = recording.make_learner().model, ListedLog(recording.examples)
-    for record in log:
-        model.fold(record, log)
+    model.fold_all(log, log)
     return f"the model of {path}", model
 
 

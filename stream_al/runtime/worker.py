@@ -152,8 +152,7 @@ class Worker:
                 continue
             self._saved_snapshot = version
             break
-        for record in self._store.examples(model.version):
-            model.fold(record, self._store)
+        model.fold_all(self._store.examples(model.version), self._store)
 
     def examples(self, start: int = 0) -> Iterator[LogRecord]:
         """Yield the log from a number on, as far as the model has folded it; for amendments."""
