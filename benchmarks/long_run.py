@@ -2,6 +2,9 @@
 
     python benchmarks/long_run.py [--most 1000000] [--rounds 15] [--model softmax]
 
+First, of every model, how fast a log of 10,000 examples is folded from its beginning, dumps on the way included, beside
+River's `learn_one` on the same examples, by turns: the share of River's speed.
+
 *log*: stores with one example less than 10², 10³, … of River's Shuttle (9 features), whose queries are answered and
 remembered. *restart* is the CPU time a new worker takes to stand where the last one stood; *behind* is by how many examples
 the last snapshot is behind then. Folding these is timed beside River's `learn_one` on the same examples in the same
@@ -17,7 +20,6 @@ longer than it usually does.
 from __future__ import annotations
 
 import argparse
-import copy
 import sys
 import tempfile
 import time
@@ -25,12 +27,14 @@ from collections.abc import Callable
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+import msgspec
 from open_queries import SEGMENT, Again
 from rich.console import Console
 from rich.table import Table
-from river import linear_model, naive_bayes, preprocessing, tree
+from river import forest, linear_model, naive_bayes, preprocessing, tree
 from speed import rows_of
 from turns import ratio, take_turns, undisturbed
 
@@ -39,6 +43,7 @@ from connectors.memory import MemoryLabels, MemorySink
 from connectors.sqlite import SqliteStore
 from stream_al import ActiveLearner, Model, Random
 from stream_al.codec import EventRow, QueryRow, encode_json
+from stream_al.log_codec import ExampleRow
 from stream_al.ports import Batch, LabelledRow, Progress
 from stream_al.query_state import QueryState
 from stream_al.records import ClassLabel, Example
@@ -46,10 +51,14 @@ from stream_al.runtime import Worker, tune_collector
 
 MODELS: dict[str, Callable[[], Any]] = {
     "softmax": lambda: preprocessing.StandardScaler() | linear_model.SoftmaxRegression(),
+    "logistic": lambda: preprocessing.StandardScaler() | linear_model.LogisticRegression(),
     "tree": tree.HoeffdingTreeClassifier,
     "naive-bayes": naive_bayes.GaussianNB,
+    "forest": lambda: forest.ARFClassifier(n_models=10, seed=1),
 }
 BATCH = 1000
+FOLDED = 10_000
+TURNS = 11
 
 
 class Aged:
@@ -105,26 +114,53 @@ def answered(row: EventRow, number: int, label: ClassLabel) -> QueryState:
     return QueryState(name, "answered", 0.5, number, line, votes, "[]", None, number, number + 1)
 
 
-def fold(make: Callable[[], Any], path: Path) -> tuple[int, list[dict[str, float]]]:
-    """Fold what comes after the last snapshot, and let River learn it, by turns; return how many, and the rounds."""
+def fold(make: Callable[[], Any], path: Path, snapshots: int) -> tuple[int, list[dict[str, float]]]:
+    """Fold what comes after the last snapshot, and let River learn it, by turns; return how many, and the rounds.
+
+    With no ``snapshots`` allowed, all of the log.
+    """
     with closing(SqliteStore(path)) as store:
-        model = Model(make())
-        for _, snapshot in islice(store.snapshots(), 1):
+        model, other = Model(make()), Model(make())
+        for _, snapshot in islice(store.snapshots(), snapshots):
             model.load(snapshot)
-        estimator = copy.deepcopy(model.estimator)
-        examples = [record for record in store.examples(model.version) if isinstance(record, Example)]
-        log, size = store.examples(model.version), len(examples) // 12
+            other.load(snapshot)
+        estimator = other.estimator
+        two = not estimator._multiclass
+        examples = [
+            (record.features, bool(record.label) if two else record.label)
+            for record in store.examples(model.version)
+            if isinstance(record, ExampleRow)
+        ]
+        log, size = store.examples(model.version), len(examples) // (TURNS + 1)
 
         def ours(_: int) -> None:
-            for record in islice(log, size):
-                model.fold(record, store)
+            model.fold_all(islice(log, size), store)
 
         def bare(number: int) -> None:
             learn = estimator.learn_one
-            for example in examples[number * size : (number + 1) * size]:
-                learn(example.features, example.label)
+            for features, label in examples[number * size : (number + 1) * size]:
+                learn(features, label)
 
-        return len(examples), take_turns({"ours": ours, "bare": bare}, 11)
+        return len(examples), take_turns({"ours": ours, "bare": bare}, TURNS)
+
+
+def by_model(rows: list[LabelledRow]) -> Table:
+    """Fold a log with every model."""
+    table = Table("model", "learn_one, µs", "fold beside learn_one", title=f"a log of {FOLDED:,} examples")
+    for name, make in MODELS.items():
+        print(f"folding with {name} ...", file=sys.stderr)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "log.db"
+            write_log(make, two_classes(rows) if name == "logistic" else rows, FOLDED, path)
+            count, rounds = fold(make, path, snapshots=0)
+        bare = median(found["bare"] for found in rounds) / (count // (TURNS + 1))
+        table.add_row(name, f"{bare:.1f}", ratio(rounds, "bare", "ours"))
+    return table
+
+
+def two_classes(rows: list[LabelledRow]) -> list[LabelledRow]:
+    """Return the same events with the classes 1 and 0: the first class, and any other."""
+    return [msgspec.structs.replace(row, truth=int(row.truth == 1)) for row in rows]
 
 
 def main() -> None:
@@ -136,17 +172,20 @@ def main() -> None:
     parser.add_argument("--model", choices=MODELS, default="softmax")
     options = parser.parse_args()
     rows, make = rows_of(RiverEvents("river:Shuttle"), 10_000), MODELS[options.model]
+    if options.model == "logistic":
+        rows = two_classes(rows)
     logs = [10**n for n in range(2, 9) if 10**n <= options.most]
     lengths = [10**n for n in range(4, 9) if 10**n <= options.most]
     ways: dict[str, Callable[[int], object]] = {}
     cells: list[list[str]] = []
     tune_collector()
+    folds = by_model(rows)
     with tempfile.TemporaryDirectory() as folder:
         for examples in logs:
             print(f"writing a log of {examples:,} examples ...", file=sys.stderr)
             path = Path(folder) / f"log-{examples}.db"
             write_log(make, rows, examples - 1, path)
-            behind, folded = fold(make, path)
+            behind, folded = fold(make, path, snapshots=1)
             began = time.process_time()
             ways[f"log {examples}"] = Aged(make, rows, path).turn
             restart = time.process_time() - began
@@ -160,6 +199,7 @@ def main() -> None:
         print(f"{options.rounds} rounds ...", file=sys.stderr)
         rounds = undisturbed(take_turns(ways, options.rounds))
     console = Console(width=120)
+    console.print(folds)
     title = f"{options.model}: {len(rounds)} of {options.rounds} rounds"
     log = Table("examples", "restart", "behind", "fold beside learn_one", "2,000 events", title=title)
     for examples, found in zip(logs, cells, strict=True):

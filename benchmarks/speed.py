@@ -37,7 +37,7 @@ from connectors.files import Columns, CsvEvents, JsonlEvents, JsonlSink, event_l
 from connectors.sqlite import SqliteStore
 from stream_al import ActiveLearner, Budgeted, Model
 from stream_al.codec import EventRow, QueryRow, decode_events, encode_json, encode_predictions
-from stream_al.ports import EventSource, LabelledRow, LabelSource
+from stream_al.ports import NEVER, EventSource, LabelledRow, LabelSource
 from stream_al.records import ClassLabel, Example, Label, parse_label
 from stream_al.replay.oracle import SimulatedOracle
 from stream_al.replay.people import Crowd
@@ -57,7 +57,10 @@ MODELS: dict[str, Callable[[], Any]] = {
 
 
 class People(SimulatedOracle):
-    """Answers `LATER` events later. The events bring no truth, as in production: they know it."""
+    """Answers `LATER` events later, for the worker to find at its next batch. The events bring no truth: they know it."""
+
+    due = NEVER
+    lag = NEVER
 
     def __init__(self, rows: list[LabelledRow]) -> None:
         super().__init__(Crowd.one(LATER))

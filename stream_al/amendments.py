@@ -11,7 +11,8 @@ from itertools import islice
 from typing import NamedTuple, Protocol
 
 from stream_al.errors import RecordError
-from stream_al.records import Amendment, ClassLabel, Example, LogRecord
+from stream_al.log_codec import relabelled
+from stream_al.records import Amendment, ClassLabel, LoggedExample, LogRecord
 
 
 class ExampleLog(Protocol):
@@ -21,7 +22,7 @@ class ExampleLog(Protocol):
         """Return the records from a number on; None in place of what is neither example nor amendment."""
 
 
-class ListedLog(list[LogRecord | None]):
+class ListedLog(list["LogRecord | None"]):
     """A log in memory, for pipelines that keep none elsewhere.
 
     Examples
@@ -79,6 +80,7 @@ class Rewritten:
 
     Examples
     --------
+    >>> from stream_al.records import Example
     >>> log = ListedLog([Example(event_id="e1", features={"x": 1.0}, label="ham")])
     >>> [
     ...     example.label
@@ -97,12 +99,12 @@ class Rewritten:
         if also is not None:
             self._amendments.append((end, also))
 
-    def __iter__(self) -> Iterator[Example | None]:
+    def __iter__(self) -> Iterator[LoggedExample | None]:
         """Yield an example for every record, or None where nothing is to be learned."""
         by_target = self._by_target()
         records = islice(self._log.examples(self._start), self._end - self._start)
         for number, record in enumerate(records, self._start):
-            if not isinstance(record, Example):
+            if record is None or isinstance(record, Amendment):
                 yield None
                 continue
             amended = next(
@@ -123,10 +125,11 @@ class Rewritten:
         ] = {}  # of an amendment that names no number: that of the last example of its event
         if unnamed:
             for number, record in enumerate(islice(self._log.examples(0), self._end)):
-                if isinstance(record, Example) and record.event_id in unnamed:
+                if isinstance(record, Amendment):
+                    if record.amends is None:
+                        last[number] = unnamed.get(record.event_id, -1)
+                elif record is not None and record.event_id in unnamed:
                     unnamed[record.event_id] = number
-                elif isinstance(record, Amendment) and record.amends is None:
-                    last[number] = unnamed.get(record.event_id, -1)
         found: dict[int, list[tuple[int, Amendment]]] = {}
         for place, amendment in self._amendments:
             target = amendment.amends
@@ -142,7 +145,7 @@ class Standing(NamedTuple):
     number: int
     label: ClassLabel | None
     """None when it is erased."""
-    example: Example
+    example: LoggedExample
 
 
 def standing_of(event_id: str, records: Iterable[LogRecord | None]) -> Standing | None:
@@ -150,6 +153,7 @@ def standing_of(event_id: str, records: Iterable[LogRecord | None]) -> Standing 
 
     Examples
     --------
+    >>> from stream_al.records import Example
     >>> log = [
     ...     Example(event_id="e1", features={"x": 1.0}, label="ham"),
     ...     Amendment(event_id="e1", why="on request"),
@@ -161,7 +165,7 @@ def standing_of(event_id: str, records: Iterable[LogRecord | None]) -> Standing 
     for number, record in enumerate(records):
         if record is None or record.event_id != event_id:
             continue
-        if isinstance(record, Example):
+        if not isinstance(record, Amendment):
             found = Standing(number, record.label, record)
         elif found is not None and record.amends in (None, found.number):
             found = found._replace(label=record.label)
@@ -210,10 +214,6 @@ def find_target(amendment: Amendment, log: ExampleLog, number: int) -> int | Non
     if amendment.amends >= number:
         return None
     record = next(iter(log.examples(amendment.amends)), None)
-    known = isinstance(record, Example) and record.event_id == amendment.event_id
-    return amendment.amends if known else None
-
-
-def relabelled(example: Example, label: ClassLabel | None) -> Example | None:
-    """Return an example with another label; None in place of one that is erased."""
-    return None if label is None else example.model_copy(update={"label": label})
+    if record is None or isinstance(record, Amendment) or record.event_id != amendment.event_id:
+        return None
+    return amendment.amends

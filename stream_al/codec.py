@@ -31,13 +31,17 @@ from stream_al.records import (
     record_error,
 )
 
-_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME)]
-_Value = (
+WireName = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME)]
+WireInteger = Annotated[int, msgspec.Meta(ge=-MAX_INTEGER - 1, le=MAX_INTEGER)]
+WireValue = (
     bool
-    | Annotated[int, msgspec.Meta(ge=-MAX_INTEGER - 1, le=MAX_INTEGER)]
+    | WireInteger
     | Annotated[float, msgspec.Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
     | Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 )
+WireFeatures = Annotated[dict[WireName, WireValue], msgspec.Meta(min_length=1, max_length=MAX_FEATURES)]
+WireTime = Annotated[datetime, msgspec.Meta(tz=True)]
+WireVersion = Annotated[int, msgspec.Meta(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)]
 
 
 # Unknown fields are forbidden to msgspec, because it would pass over them without looking: not UTF-8, nested
@@ -45,12 +49,12 @@ _Value = (
 class EventRow(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """An event on its way through the pipeline: the same fields as `stream_al.records.Event`."""
 
-    features: Annotated[dict[_Name, _Value], msgspec.Meta(min_length=1, max_length=MAX_FEATURES)]
-    id: _Name | Annotated[int, msgspec.Meta(ge=-MAX_INTEGER - 1, le=MAX_INTEGER)] = ""
-    timestamp: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    key: _Name | None = None
+    features: WireFeatures
+    id: WireName | WireInteger = ""
+    timestamp: WireTime | None = None
+    key: WireName | None = None
     display: dict[str, Any] | None = None
-    schema_version: Annotated[int, msgspec.Meta(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)] = SCHEMA_VERSION
+    schema_version: WireVersion = SCHEMA_VERSION
 
     @classmethod
     def of(cls, event: Event) -> EventRow:

@@ -147,7 +147,7 @@ class _Walk:
             name = kind.__name__.encode()
             for part in thing:
                 parts.append(self.of(part))
-        elif _is_plain(kind):
+        elif is_plain(kind):
             name = _name_of(kind)
             state = _kept(thing, thing.__getstate__())
             if type(state) is dict:
@@ -204,8 +204,8 @@ class _Walk:
 
 
 @functools.cache
-def _is_plain(kind: Any) -> bool:
-    """Whether an object of this class is its attributes and nothing else."""
+def is_plain(kind: Any) -> bool:
+    """Tell whether an object of this class is its attributes and nothing else."""
     return (
         kind.__reduce_ex__ is object.__reduce_ex__
         and kind.__reduce__ is object.__reduce__

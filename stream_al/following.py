@@ -13,7 +13,7 @@ from typing import NamedTuple
 from stream_al.amendments import Continued, ExampleLog
 from stream_al.groups import Groups, MemberState, features_of
 from stream_al.model import Model
-from stream_al.records import Amendment, ClassLabel, Example, LogRecord
+from stream_al.records import Amendment, ClassLabel, Example, LoggedExample, LogRecord
 
 
 def follow(
@@ -42,12 +42,13 @@ def follow(
     view = None if log is None else Continued(log, model.version - len(made), made)
     representative, rows = groups.of(event_id)
     taught = any(row.status == "taught" for row in rows)
-    if isinstance(record, Example) and (waiting := groups.answered(event_id)):
+    answer = None if isinstance(record, Amendment) else record
+    if answer is not None and (waiting := groups.answered(event_id)):
         checked = any(row.status == "check" for row in rows)
         agree = view is None or not checked or _said(representative, rows, view).label is not None
         groups.settle(waiting, "taught" if agree else "dropped")
         for member in waiting if agree else ():
-            example = _propagated(member, record, groups.rules.weight)
+            example = _propagated(member, answer, groups.rules.weight)
             model.learn(example)
             made.append(example)
     if taught and view is not None:
@@ -57,7 +58,7 @@ def follow(
     return made if record is None else made[1:]
 
 
-def _propagated(member: MemberState, source: Example, weight: float) -> Example:
+def _propagated(member: MemberState, source: LoggedExample, weight: float) -> Example:
     return Example(
         event_id=member.event_id,
         features=features_of(member),
@@ -87,7 +88,7 @@ def _said(representative: str, rows: Iterable[MemberState], log: ExampleLog) -> 
         if record is None or record.event_id not in events:
             continue
         event_id = record.event_id
-        if isinstance(record, Example):
+        if not isinstance(record, Amendment):
             if record.propagated_from is None:
                 own[event_id] = (number, record.label)
             elif record.propagated_from == representative:

@@ -20,7 +20,7 @@ from stream_al.desk_rules import DeskRules
 from stream_al.gold import Gold, GoldQuestion
 from stream_al.open_queries import OpenQueries
 from stream_al.query_state import OpenQuery, QueryState, Vote
-from stream_al.records import Amendment, ClassLabel, Example, Label, LogRecord, Query, class_text
+from stream_al.records import Amendment, ClassLabel, Example, Label, Query, class_text
 from stream_al.reliability import Reliability
 from stream_al.stored_queries import QueryTable, StoredQueries
 from stream_al.strategies import Weigher
@@ -256,7 +256,7 @@ class LabelDesk:
 
     def submit(
         self, number: int, label: Label, position: str = "", example_number: int | None = None
-    ) -> tuple[list[Settled], LogRecord | None]:
+    ) -> tuple[list[Settled], Example | Amendment | None]:
         """Take one answer.
 
         Parameters

@@ -6,9 +6,10 @@ import json
 import math
 import platform
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, Final
+from itertools import groupby, islice, repeat
+from typing import Any, Final, cast
 
 import numpy as np
 from river import base
@@ -21,7 +22,7 @@ from stream_al.digest import deep_recursion, digest
 from stream_al.errors import ModelError, RecordError, SnapshotError
 from stream_al.estimators import check, steadied
 from stream_al.insight import Insight
-from stream_al.records import Amendment, ClassLabel, Example, Features, FeatureValue, LogRecord
+from stream_al.records import Amendment, ClassLabel, Features, FeatureValue, LoggedExample, LogRecord
 from stream_al.scorers import scorer_of
 from stream_al.snapshot import dump_estimator, globals_of, load_estimator
 from stream_al.uncertainty import Scores, scores
@@ -30,6 +31,8 @@ _MAGIC: Final = b"stream_al snapshot 1\n"
 # Neither how deep the caller stands nor the process's limit must decide what is learned: River's trees take
 # their greatest depth from it.
 _DEPTH: Final = 5000
+_RUN: Final = 1000
+"""Records of the log that are read before they are folded together."""
 _FLOATS: Final = {float}
 LABEL_TYPES: Final[Mapping[str, type]] = {"str": str, "int": int, "bool": bool}
 
@@ -110,7 +113,8 @@ class Model:
         self._native: dict[ClassLabel, bool] = {}
         self._two: tuple[ClassLabel, ClassLabel, ClassLabel, ClassLabel] | None = None
         """Exactly two classes, sorted, and what they are to River; for the path of most events."""
-        self._tail: list[Example] = []
+        self._tail: list[LoggedExample] = []
+        """What was learned since the checkpoint."""
         self._checkpoints = Checkpoints(self._pack())
 
     # ── scoring ──────────────────────────────────────────────────────────────────────────────────
@@ -149,7 +153,7 @@ class Model:
         return found
 
     def score_all(
-        self, events: Iterable[dict[str, FeatureValue]], wants: Collection[str] = ()
+        self, events: Sequence[dict[str, FeatureValue]], wants: Collection[str] = ()
     ) -> list[Scores | RecordError]:
         """Return what `score` would return for each of these, or raise; the path of every event.
 
@@ -161,11 +165,14 @@ class Model:
             What the scores are to tell besides (`stream_al.insight`).
         """
         if wants:
-            return self._looked_into(list(events), wants)
+            return self._looked_into(events, wants)
         template, width, version = self._template, len(self._names), self.version
         predict = self._scorer.shortest
         if not self._classes:
             return [Scores({}, None, 0.0, 0.0, version, 0) for _ in events]
+        together = self._scored_together(events)
+        if together is not None:
+            return together
         # Two classes are the usual case, so spelled out. With more, no answer is of these two.
         first, second, mine, theirs = self._two or (None, None, None, None)
         found: list[Scores | RecordError] = []
@@ -197,8 +204,34 @@ class Model:
                 found.append(_cannot_score(error))
         return found
 
+    def _scored_together(
+        self, events: Sequence[dict[str, FeatureValue]]
+    ) -> list[Scores | RecordError] | None:
+        """Return the answers to events that have all features, where the scorer can give them together.
+
+        None where it cannot, or where an answer needs a closer look: then each is asked for by itself.
+        """
+        if self._two is None:
+            return None
+        first, second, mine, theirs = self._two
+        template = self._template
+        known = [template | features for features in events]  # in the order of the template
+        if {*map(len, known), *map(len, events)} != {len(self._names)}:
+            return None
+        columns = self._scorer.together(known)
+        if columns is None or columns.keys() != {mine, theirs}:
+            return None
+        one, other = columns[mine], columns[theirs]
+        if not (one.min() >= 0.0 and other.min() >= 0.0 and np.abs(one + other - 1.0).max() < 1e-6):
+            return None
+        ahead = (one - other).tolist()
+        best, margins = np.maximum(one, other).tolist(), np.abs(one - other).tolist()
+        answers = [{first: p, second: q} for p, q in zip(one.tolist(), other.tolist(), strict=True)]
+        labels = [first if lead >= 0.0 else second for lead in ahead]
+        return list(map(Scores, answers, labels, best, margins, repeat(self.version), repeat(2)))
+
     def _looked_into(
-        self, events: list[dict[str, FeatureValue]], wants: Collection[str]
+        self, events: Sequence[dict[str, FeatureValue]], wants: Collection[str]
     ) -> list[Scores | RecordError]:
         look = Insight(self._estimator, wants)
         found = self.score_all(events)
@@ -287,7 +320,7 @@ class Model:
         if self._binary and len(self._seen) == 2 and label not in self._seen:
             raise RecordError("third-class", _third_class(self._estimator, label))
 
-    def learn(self, example: Example) -> str | None:
+    def learn(self, example: LoggedExample) -> str | None:
         """Fold one example: the version grows by one, whatever happens.
 
         An example that cannot be learned is folded as nothing, in every replica alike, so that any log can
@@ -298,32 +331,53 @@ class Model:
         str or None
             Why nothing was learned from it; None when something was.
         """
-        refused: str | None = None
-        try:
-            self.check_label(example.label)
-        except RecordError as error:
-            refused = error.detail
-        else:
-            before = sys.getrecursionlimit()
-            try:
-                sys.setrecursionlimit(
-                    _DEPTH
-                )  # what `deep_recursion` does, spelled out: it is a fifth of learning
-                self._learn(example)
-            except BaseException as error:  # a panic in River's Rust is no Exception
-                self._undo()
-                if isinstance(error, KeyboardInterrupt | SystemExit):
-                    raise
-                refused = f"the model cannot learn it ({type(error).__name__}: {error})"
-            finally:
-                sys.setrecursionlimit(before)
-        self.version += 1
-        if refused is None:
-            self._tail.append(example)
-        since = self.version - self.checkpointed
-        if since >= self._every and since >= min(max(self._every, self.version // 10), 10 * self._every):
-            self._checkpoint_now()
+        return self.learn_all([example]).get(self.version - 1)
+
+    def learn_all(self, examples: Sequence[LoggedExample]) -> dict[int, str]:
+        """Fold examples as `learn` would, one by one, at little more than River's own cost.
+
+        Returns
+        -------
+        dict
+            Of those that nothing was learned from: by their number in the log, why.
+        """
+        refused: dict[int, str] = {}
+        if len(examples) > 1:
+            self._scorer.forget(None)
+        at = 0
+        while at < len(examples):
+            learned, detail = self._learn_some(examples[at : at + self.room])
+            at += learned
+            if detail is not None:
+                refused[self.version] = detail
+                self.version += 1
+                at += 1
+            if self.version - self.checkpointed >= self._distance:
+                self._checkpoint_now()
         return refused
+
+    def _learn_some(self, examples: Sequence[LoggedExample]) -> tuple[int, str | None]:
+        """Learn until one cannot be learned; return how many were, and why that one cannot.
+
+        Nothing is copied for undoing: that one has changed the model, and those before it are folded again.
+        """
+        before, held, detail = sys.getrecursionlimit(), len(self._tail), None
+        try:
+            # What `deep_recursion` does, spelled out: it would be a fifth of learning one.
+            sys.setrecursionlimit(_DEPTH)
+            detail = self._learn(examples)
+            learned = len(self._tail) - held
+            self.version += learned
+        except BaseException as error:  # a panic in River's Rust is no Exception
+            learned = len(self._tail) - held
+            self.version += learned
+            self._undo()
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
+            detail = f"the model cannot learn it ({type(error).__name__}: {error})"
+        finally:
+            sys.setrecursionlimit(before)
+        return learned, detail
 
     def fold(self, record: LogRecord | None, log: ExampleLog) -> str | None:
         """Fold one record of the log, whatever it is: the version grows by one.
@@ -340,12 +394,37 @@ class Model:
         str or None
             Why nothing was learned from it; None when something was, or it is neither.
         """
-        if isinstance(record, Amendment):
-            return self.amend(record, log)
-        if record is not None:
-            return self.learn(record)
-        self.pass_over()
-        return None
+        return self.fold_all([record], log).get(self.version - 1)
+
+    def fold_all(self, records: Iterable[LogRecord | None], log: ExampleLog) -> dict[int, str]:
+        """Fold records of the log as `fold` would, one by one; see `learn_all`.
+
+        Parameters
+        ----------
+        records
+            What follows in the log. May be read up to a thousand records ahead of what is folded.
+        log
+            As in `fold`.
+
+        Returns
+        -------
+        dict
+            Of those that nothing was learned from: by their number in the log, why.
+        """
+        refused: dict[int, str] = {}
+        for kind, run in groupby(records, type):
+            if kind is type(None):
+                for _ in run:
+                    self.pass_over()
+            elif kind is Amendment:
+                for amendment in run:
+                    detail = self.amend(cast(Amendment, amendment), log)
+                    if detail is not None:
+                        refused[self.version - 1] = detail
+            else:
+                while few := list(islice(run, _RUN)):
+                    refused |= self.learn_all(cast(list[LoggedExample], few))
+        return refused
 
     def amend(self, amendment: Amendment, log: ExampleLog) -> str | None:
         """Fold one amendment: become the model that folded the log as it amends it, exactly.
@@ -376,16 +455,11 @@ class Model:
             self.pass_over()
             return f"there is no example of event {amendment.event_id!r} that it could amend"
         before = dict(self.__dict__)
-        refused: str | None = None
         try:
             start, dump, self._checkpoints = self._checkpoints.before(target)
             self._unpack(dump)
             self.unknown_features = before["unknown_features"]
-            for place, record in enumerate(Rewritten(log, start, number, amendment), start):
-                if record is None:
-                    self.pass_over()
-                elif (problem := self.learn(record)) is not None and place == target:
-                    refused = problem
+            refused = self.fold_all(Rewritten(log, start, number, amendment), log)
             if self.version != number:
                 raise ModelError(f"the log ends at {self.version}, and {number} records of it were folded")
             self.pass_over()
@@ -393,32 +467,59 @@ class Model:
         except BaseException:
             self.__dict__.update(before)
             raise
-        return refused
+        return refused.get(target)
 
     def _checkpoint_now(self) -> None:
-        self._checkpoints = self._checkpoints.plus(self.version, self._pack())
-        self._tail = []
+        dump = self._pack()
+        self._checkpoints = self._checkpoints.plus(self.version, dump)
+        # Looking through the state has made its objects slow (`stream_al.snapshot`); those of the dump are not.
+        self._unpack(dump)
 
     def pass_over(self) -> None:
         """Fold a record of the log that is no example: the version grows, and nothing else."""
         self.version += 1
 
-    def _learn(self, example: Example) -> None:
-        label = example.label
-        features = self._template | example.features  # in the order of the template
-        if len(features) != len(self._names) or len(features) != len(example.features):
-            # Interned, so that the names of the model's state are the very objects it is asked with: found faster.
-            features = {sys.intern(name): example.features[name] for name in sorted(example.features)}
-        target: ClassLabel = self._booleans(label) if self._binary else label
-        self._scorer.forget(features)
-        if example.weight == 1.0:
-            self._estimator.learn_one(features, target)
-        else:
-            self._estimator.learn_one(features, target, w=example.weight)
-        if not self._known.issuperset(features):
-            self._know(self._known.union(features))
-        if label not in self._seen:
-            self._remember(label)
+    def _learn(self, examples: Sequence[LoggedExample]) -> str | None:
+        """Learn until a label cannot be; return why it cannot. Those learned are put at the end of the tail."""
+        learn_one, done, alone = self._estimator.learn_one, self._tail.append, len(examples) == 1
+        template, width, kind, targets = self._expected()
+        for example in examples:
+            label, given = example.label, example.features
+            features = template | given  # in the order of the template
+            others = len(features) != width or len(given) != width
+            if others:
+                # Interned, so that the names of the model's state are the very objects it is asked with: found faster.
+                features = {sys.intern(name): given[name] for name in sorted(given)}
+            new = type(label) is not kind or label not in targets
+            if not new:
+                target = targets[label]
+            else:
+                try:
+                    self.check_label(label)
+                except RecordError as error:
+                    return error.detail
+                target = self._booleans(label) if self._binary else label
+            if alone:  # else all is forgotten
+                self._scorer.forget(features)
+            if example.weight == 1.0:
+                learn_one(features, target)
+            else:
+                learn_one(features, target, w=example.weight)
+            done(example)
+            if others or new:
+                if not self._known.issuperset(features):
+                    self._know(self._known.union(features))
+                if new and label not in self._seen:
+                    self._remember(label)
+                template, width, kind, targets = self._expected()
+        return None
+
+    def _expected(
+        self,
+    ) -> tuple[dict[str, FeatureValue], int, type | None, Mapping[ClassLabel, ClassLabel]]:
+        """Return what most examples are like: their features and how many; their label's type, and what each is to River."""
+        targets = self._native if self._binary else dict(zip(self._seen, self._seen, strict=True))
+        return self._template, len(self._names), LABEL_TYPES.get(self.label_type or ""), targets
 
     def _know(self, names: frozenset[str]) -> None:
         self._known, self._names = names, tuple(sorted(names))
@@ -449,11 +550,10 @@ class Model:
             )
 
     def _undo(self) -> None:
-        version, unknown, tail = self.version, self.unknown_features, list(self._tail)
+        version, unknown, tail = self.version, self.unknown_features, self._tail
         self._unpack(self.checkpoint)
         with deep_recursion(_DEPTH):
-            for example in tail:
-                self._learn(example)
+            self._learn(tail)
         self.version, self.unknown_features, self._tail = version, unknown, []
         if tail:  # so that many bad examples in a row do not each fold the same good ones again
             self._checkpoint_now()
@@ -482,6 +582,16 @@ class Model:
         """The version the checkpoint is of."""
         return self._checkpoints.last[0]
 
+    @property
+    def _distance(self) -> int:
+        """From the checkpoint to the next."""
+        return min(max(self._every, self.checkpointed // 10), 10 * self._every)
+
+    @property
+    def room(self) -> int:
+        """How many examples are folded until there is another checkpoint, at least one."""
+        return max(1, self.checkpointed + self._distance - self.version)
+
     def digest(self) -> str:
         """Return 32 hexadecimal digits, equal for all models that folded the same examples."""
         return digest((self._origin, self.version, self._names, self._seen, self.label_type, self._estimator))
@@ -503,6 +613,7 @@ class Model:
             self._unpack(snapshot)
             if self.digest() != read_header(snapshot)["digest"]:
                 raise SnapshotError("the snapshot is corrupt: its state does not have the digest it names")
+            self._unpack(snapshot)  # as in `_checkpoint_now`
         except BaseException as error:
             self.__dict__.update(before)
             if not isinstance(error, Exception) or isinstance(error, SnapshotError):

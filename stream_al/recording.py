@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from stream_al.amendments import ListedLog, Rewritten
 from stream_al.codec import EventRow, PredictionRow
 from stream_al.monitor.accuracy import WINDOW, Accuracy
-from stream_al.records import ClassLabel, Example, LogRecord
+from stream_al.records import Amendment, ClassLabel, LogRecord
 
 if TYPE_CHECKING:  # with it comes River, which the page's server does without
     from stream_al.learner import ActiveLearner
@@ -114,7 +114,8 @@ class Recording:
         return [
             (number, asked[example.event_id].popleft(), example.label)
             for number, example in enumerate(self.examples)
-            if isinstance(example, Example) and example.propagated_from is None and asked[example.event_id]
+            if example is not None and not isinstance(example, Amendment)
+            if example.propagated_from is None and asked[example.event_id]
         ]
 
     def accuracy(self) -> Accuracy:

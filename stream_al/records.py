@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from pydantic import (
@@ -32,6 +32,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, from_json
 
 from stream_al.errors import RecordError
+
+if TYPE_CHECKING:  # it imports this module
+    from stream_al.log_codec import ExampleRow
 
 SCHEMA_VERSION: Final = 1
 
@@ -270,7 +273,10 @@ class Amendment(Record):
         return self.label is None
 
 
-LogRecord: TypeAlias = Example | Amendment
+LoggedExample: TypeAlias = "Example | ExampleRow"
+"""An example, or the row of one that was read from the log."""
+
+LogRecord: TypeAlias = "LoggedExample | Amendment"
 """What the log of examples holds."""
 
 
@@ -342,8 +348,8 @@ def parse_answer(line: bytes | str) -> Label | Amendment:
         raise wrong from None
 
 
-def parse_logged(line: bytes | str) -> LogRecord:
-    """Read a record of the log of examples.
+def parse_logged(line: bytes | str) -> Example | Amendment:
+    """Read a record of the log of examples; `stream_al.log_codec.decode_logged` does it faster.
 
     Raises
     ------

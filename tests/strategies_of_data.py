@@ -228,16 +228,58 @@ _FIELDS: dict[str, st.SearchStrategy[bytes]] = {
 }
 
 
-@st.composite
-def raw_events(draw: st.DrawFn) -> bytes:
+_shares = st.sampled_from([b"0", b"1", b"0.5", b"1e-400", b"1.5", b"-0.0", b'"0.5"', b"true", b"null"])
+_labels = st.sampled_from([b'"ham"', b"1", b"true", b"1.0", b"null"]) | raw_numbers | raw_values
+_LOGGED: dict[str, st.SearchStrategy[bytes]] = {
+    "features": raw_features,
+    "event_id": st.sampled_from([b'"e1"', b"7", b"null"]) | raw_values,
+    "label": _labels,
+    "weight": _shares | raw_numbers | raw_values,
+    "propensity": _shares | raw_numbers | raw_values,
+    "predicted": _labels,
+    "confidence": _shares | raw_numbers | raw_values,
+    "annotators": st.lists(raw_strings, max_size=3).map(_array) | raw_values,
+    "asked_at": raw_times | st.just(b"null") | raw_numbers | raw_values,
+    "labelled_at": raw_times | st.just(b"null") | raw_numbers | raw_values,
+    "propagated_from": st.sampled_from([b'"e0"', b"null"]) | raw_values,
+    "schema_version": _FIELDS["schema_version"],
+    "amends": st.sampled_from([b"null", b"0", b"-1", b'"0"']) | raw_values,
+    "why": st.sampled_from([b'"misread"', b'""']) | raw_values,
+    "by": raw_strings,
+    "junk": raw_values | _nested,
+}
+
+
+def raw_events() -> st.SearchStrategy[bytes]:
     """Bytes that are an event, or nearly."""
-    pairs = [(b'"features"', draw(_good_features))] if draw(st.booleans()) else []
-    for name in draw(st.lists(st.sampled_from(sorted(_FIELDS)), max_size=4)):
+    return _raw(_FIELDS, [(b'"features"', _good_features)])
+
+
+def raw_logged() -> st.SearchStrategy[bytes]:
+    """Bytes that are an example or an amendment, or nearly."""
+    event = (b'"event_id"', st.just(b'"e1"'))
+    example = [
+        event,
+        (b'"features"', _good_features),
+        (b'"label"', st.sampled_from([b'"ham"', b"1", b"true"])),
+    ]
+    amendment = [event, (b'"amends"', st.just(b"3")), (b'"why"', st.just(b'"misread"'))]
+    return _raw(_LOGGED, example) | _raw(_LOGGED, amendment)
+
+
+@st.composite
+def _raw(
+    draw: st.DrawFn,
+    fields: dict[str, st.SearchStrategy[bytes]],
+    needed: list[tuple[bytes, st.SearchStrategy[bytes]]],
+) -> bytes:
+    pairs = [(key, draw(value)) for key, value in needed] if draw(st.booleans()) else []
+    for name in draw(st.lists(st.sampled_from(sorted(fields)), max_size=4)):
         key = draw(
             st.just(f'"{name}"'.encode())
             | st.just(b'"' + b"\\u%04x" % ord(name[0]) + name[1:].encode() + b'"')
         )
-        pairs.append((key, draw(_FIELDS[name])))
+        pairs.append((key, draw(fields[name])))
     pairs = draw(st.permutations(pairs))
     line = b"{" + b",".join(k + draw(_gaps) + b":" + draw(_gaps) + v for k, v in pairs) + b"}"
     return (
@@ -247,10 +289,15 @@ def raw_events(draw: st.DrawFn) -> bytes:
     )
 
 
-@st.composite
-def damaged_events(draw: st.DrawFn) -> bytes:
+def damaged_events() -> st.SearchStrategy[bytes]:
     """An event of which a byte was lost, changed or added, or the end."""
-    line = bytearray(draw(raw_events()))
+    return damaged(raw_events())
+
+
+@st.composite
+def damaged(draw: st.DrawFn, lines: st.SearchStrategy[bytes]) -> bytes:
+    """A line of which a byte was lost, changed or added, or the end."""
+    line = bytearray(draw(lines))
     at = draw(st.integers(0, len(line)))
     how = draw(st.sampled_from(["cut", "change", "insert", "drop"]))
     if how == "cut":

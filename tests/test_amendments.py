@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river.linear_model import LogisticRegression
 from river.naive_bayes import GaussianNB
+from river.tree import HoeffdingTreeClassifier
 from river_models import CASES, LABELS, examples, labels_of
 
 from stream_al.amendments import ListedLog, Rewritten, standing_of
 from stream_al.checkpoints import KEPT
 from stream_al.errors import ModelError
+from stream_al.log_codec import ExampleRow
 from stream_al.model import Model
 from stream_al.records import Amendment, ClassLabel, Example, LogRecord, parse_logged
 
@@ -63,12 +65,16 @@ def logs(draw: st.DrawFn, labels: tuple[ClassLabel, ...], data: str) -> list[Log
     log: list[LogRecord | None] = []
     wrong: tuple[Any, ...] = (7.5 in labels or "no such type", 12345)
     for number in range(draw(st.integers(1, 40))):
-        kind = draw(st.sampled_from(["example"] * 6 + ["amend"] * 3 + ["erase", "refused", "rubbish"]))
+        kind = draw(
+            st.sampled_from(["example"] * 6 + ["amend"] * 3 + ["erase", "refused", "rubbish", "poison"])
+        )
         example = stream[number]
         if kind == "rubbish":
             log.append(None)
-        elif kind in ("example", "refused"):
+        elif kind in ("example", "refused", "poison"):
             update: dict[str, Any] = {"event_id": f"e{draw(st.integers(0, number))}"}
+            if kind == "poison":  # raises halfway where numbers are needed
+                update["features"] = {**example.features, max(example.features): "a text"}
             if kind == "refused":
                 update["label"] = draw(st.sampled_from(wrong))
             log.append(example.model_copy(update=update))
@@ -111,6 +117,30 @@ def test_it_is_whatever_the_checkpoints_and_also_after_a_restart(
         assert model.version == number + 1
         assert len(model._checkpoints.versions) <= KEPT + 1
     assert list(Rewritten(ListedLog(log), 0, len(log))) == amended(log)
+
+
+@pytest.mark.parametrize("make", [GaussianNB, LogisticRegression, HoeffdingTreeClassifier])
+@settings(max_examples=100, deadline=None)
+@given(log=logs(("a", "b"), "numbers"), every=st.integers(1, 12), cuts=st.sets(st.integers(1, 40)))
+def test_a_log_folded_in_runs_is_the_log_folded_record_by_record(
+    make: Any, log: list[LogRecord | None], every: int, cuts: set[int]
+) -> None:
+    plain, model = Model(make(), checkpoint_every=every), Model(make(), checkpoint_every=every)
+    whole, refused, found, standing = ListedLog(), {}, {}, []
+    for number, record in enumerate(log):
+        if (why := plain.fold(record, whole)) is not None:
+            refused[number] = why
+        whole.append(record)
+        standing.append((plain.version, plain.checkpointed, plain.digest()))
+    rows = ListedLog(ExampleRow.of(record) if isinstance(record, Example) else record for record in log)
+    events = [example.features for example in examples("numbers", ("a", "b"), 20)]
+    ends = sorted({end for end in cuts if end < len(log)} | {len(log)})
+    for start, end in zip([0, *ends], ends, strict=False):
+        found |= model.fold_all(rows[start:end], rows)
+        model.score_all(map(dict, events))  # compiles what the next run must drop
+        assert (model.version, model.checkpointed, model.digest()) == standing[end - 1]
+    assert found == refused
+    assert list(map(model.score, events)) == list(map(plain.score, events))
 
 
 def test_a_recent_amendment_is_folded_from_a_recent_checkpoint() -> None:

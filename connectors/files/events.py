@@ -97,14 +97,14 @@ class JsonlEvents(_Events):
             rows = decode_events([line.data for line in lines])
         found: list[EventRow | DeadLetter] = []
         for line, row in zip(lines, rows, strict=True):
-            if line.oversized:
-                row = oversized_error(line)
-            if not isinstance(row, RecordError):
-                row.id = row.id or self._place(line.number)
+            if not line.oversized and isinstance(row, EventRow):
+                if not row.id:
+                    row.id = self._place(line.number)
                 found.append(row)
             elif line.oversized or (line.data and not line.data.isspace()):
-                row.event_id = row.event_id or self._place(line.number)
-                found.append(self._letter(line.number, line.data, row))
+                error = oversized_error(line) if isinstance(row, EventRow) or line.oversized else row
+                error.event_id = error.event_id or self._place(line.number)
+                found.append(self._letter(line.number, line.data, error))
         return found or self._empty()
 
     def _decoded(self, line: Line) -> EventRow | RecordError:

@@ -10,9 +10,11 @@ import sys
 import time
 import zlib
 from collections import deque
-from itertools import accumulate, repeat
+from itertools import accumulate
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Final, Protocol, cast
+
+import msgspec
 
 from stream_al.codec import printable
 from stream_al.errors import RecordError, SourceError
@@ -25,7 +27,7 @@ _KEPT = 200
 """Bytes kept of a line that is too long."""
 
 
-class Line(NamedTuple):
+class Line(msgspec.Struct, frozen=True, gc=False):
     """One line without its end, its number (from 1), and how long it was if it was too long to keep."""
 
     number: int
@@ -145,7 +147,7 @@ class FileLines:
         numbers = range(self._number + 1, self._number + 1 + len(lines))
         ends = list(accumulate(sizes, initial=self._offset))[1:]
         self._number, self._offset = numbers[-1], ends[-1]
-        return list(map(Line._make, zip(numbers, lines, ends, repeat(0))))
+        return list(map(Line, numbers, lines, ends))
 
     def _next(self, file: io.BufferedReader) -> Line | None:
         """Return the next line, however it is; None when there is none (yet)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -16,10 +16,11 @@ from kafka.structs import TopicPartition
 
 from connectors.kafka.wire import ANSWERS, header, partition_of
 from stream_al.errors import RecordError, SnapshotError
+from stream_al.log_codec import ExampleRow, decode_logged
 from stream_al.model import Model
 from stream_al.monitor import LogMonitors
 from stream_al.query_state import QueryState
-from stream_al.records import Amendment, ClassLabel, LogRecord, parse_logged
+from stream_al.records import Amendment, ClassLabel, LogRecord
 
 _MAGIC: Final = b"stream_al kafka snapshot 1\n"
 _KEPT: Final = 3
@@ -122,9 +123,8 @@ class Fold:
         """Fold what has come; return how many records that were."""
         folded = 0
         for records in self._consumer.poll(timeout_ms, _POLLED).values():
-            for record in records:
-                self._fold(record)
-                folded += 1
+            self._fold(records)
+            folded += len(records)
         position = self._consumer.position(self._partition, timeout_ms=1000)
         if position is not None:
             self.next = max(self.next, position)
@@ -158,32 +158,67 @@ class Fold:
         if reader is not None:
             reader.close()
 
-    def _fold(self, record: Any) -> None:
-        model = self.model
-        number = model.version
-        folded: LogRecord | None = None
+    def _fold(self, records: Sequence[Any]) -> None:
+        """Fold records, as many examples together as come before something is to be done after one of them."""
+        examples: list[tuple[Any, LogRecord]] = []
+        for record in records:
+            folded = read_logged(record)
+            if isinstance(folded, ExampleRow):
+                examples.append((record, folded))
+                # A detector asks the model before each; a checkpoint is written with what is known at its version.
+                if self.monitors.drift is None and len(examples) < self.model.room:
+                    continue
+            self._learn(examples)
+            examples = []
+            if isinstance(folded, Amendment):
+                self._amend(record, folded)
+            elif folded is None:
+                self._pass_over(record)
+        self._learn(examples)
+
+    def _learn(self, examples: Sequence[tuple[Any, LogRecord]]) -> None:
+        if not examples:
+            return
+        first = self.model.version
+        for number, (_, example) in enumerate(examples, first):
+            self.monitors.learned(number, example, self.model)
+        refused = self.model.fold_all([example for _, example in examples], self)
+        for number, (record, example) in enumerate(examples, first):
+            self._note(number, example, refused.get(number), record)
+        self._stand_after(examples[-1][0])
+
+    def _amend(self, record: Any, amendment: Amendment) -> None:
+        number, known = self.model.version, self.recent.get(amendment.event_id)
+        if amendment.amends is None and known is not None:
+            amendment = amendment.model_copy(update={"amends": known.number})  # saves reading all of the log
+        self._note(number, amendment, self.model.fold(amendment, self), record)
+        self._stand_after(record)
+        if self.model.checkpointed == self.model.version:
+            self._drop_snapshots(amendment.amends or 0)
+
+    def _pass_over(self, record: Any) -> None:
+        """Fold what is neither example nor amendment."""
+        value = record.value or b""
         try:
-            folded = parse_logged(record.value or b"")
+            decode_logged(value)
         except RecordError as error:
-            model.pass_over()
-            text = (record.value or b"")[:20_000].decode("utf-8", "backslashreplace")
-            self.refused.append(Refusal(number, None, error.detail, text))
-        else:
-            known = self.recent.get(folded.event_id)
-            if isinstance(folded, Amendment) and folded.amends is None and known is not None:
-                folded = folded.model_copy(update={"amends": known.number})  # saves reading all of the log
-            self.monitors.learned(number, folded, model)
-            detail = model.fold(folded, self)
-            if detail is not None:
-                self.refused.append(Refusal(number, folded.event_id, detail, folded.to_json().decode()))
-            self._remember_answers(number, folded, header(record, ANSWERS))
-        self.next = record.offset + 1
+            text = value[:20_000].decode("utf-8", "backslashreplace")
+            self.refused.append(Refusal(self.model.version, None, error.detail, text))
+        self.model.pass_over()
+        self._stand_after(record)
+
+    def _note(self, number: int, folded: LogRecord, detail: str | None, record: Any) -> None:
+        if detail is not None:
+            self.refused.append(Refusal(number, folded.event_id, detail, folded.to_json().decode()))
+        self._remember_answers(number, folded, header(record, ANSWERS))
+
+    def _stand_after(self, record: Any) -> None:
+        """Go on after a record, and keep the model's checkpoint if there is one here."""
+        model, self.next = self.model, record.offset + 1
         if model.checkpointed == model.version:
             self._places = [(0, 0), *self._places[1:][1 - _PLACES :], (model.version, self.next)]
             if model.version > self._saved:
                 self._write(model.version, self.next, model.checkpoint)
-            if isinstance(folded, Amendment):
-                self._drop_snapshots(folded.amends or 0)
 
     def _remember_answers(self, number: int, record: LogRecord, answers: str | None) -> None:
         event_id, said = record.event_id, json.loads(answers) if answers else {}
@@ -286,6 +321,6 @@ class Fold:
 def read_logged(record: Any) -> LogRecord | None:
     """Read a record of the log; None for what is neither example nor amendment."""
     try:
-        return parse_logged(record.value or b"")
+        return decode_logged(record.value or b"")
     except RecordError:
         return None

@@ -18,7 +18,7 @@ from stream_al.codec import EventRow, PredictionRow
 from stream_al.config import Config
 from stream_al.errors import RecordError, SourceError
 from stream_al.recording import RecordedLabel, Recording
-from stream_al.records import Amendment, Example, parse_answer
+from stream_al.records import Amendment, parse_answer
 
 _decode = msgspec.json.Decoder(PredictionRow).decode
 
@@ -65,7 +65,9 @@ def recording_of(history: History) -> Recording:
         partitions=topics.event_partitions,
         parts=[partition for _, _, partition in answered],
     )
-    learned = {example.event_id for example in recording.examples if isinstance(example, Example)}
+    learned = {
+        example.event_id for example in recording.examples if example and not isinstance(example, Amendment)
+    }
     asked = {row.event_id for row in recording.predictions if row.queried}
     labels = history.below_committed(read(topics.labels, topics.query_partitions))
     return replace(

@@ -24,7 +24,8 @@ from connectors.kafka.wire import (
 )
 from stream_al.annotate.relay import Asked, Buried, Closed, Logged, Said, Seen
 from stream_al.errors import RecordError
-from stream_al.records import ClassLabel, Example, Query, parse_answer, parse_logged
+from stream_al.log_codec import decode_logged
+from stream_al.records import Amendment, ClassLabel, Query, parse_answer
 
 
 def seen_in(record: Any, topics: Topics) -> Iterator[Seen]:
@@ -69,10 +70,10 @@ def _logged(record: Any) -> Logged:
     answers: Mapping[str, ClassLabel | None] = json.loads(header(record, ANSWERS) or "{}")
     text, at = bytes(record.value or b"").decode("utf-8", "replace"), _time(record)
     try:
-        logged = parse_logged(record.value or b"")
+        logged = decode_logged(record.value or b"")
     except RecordError:
         return Logged(text, None, None, None, False, {}, places, 0, None, at)
-    if isinstance(logged, Example):
+    if not isinstance(logged, Amendment):
         answers = answers or dict.fromkeys(logged.annotators, logged.label)
         asked = _milliseconds(logged.asked_at)
         return Logged(

@@ -52,7 +52,5 @@ def _drift(config: Config, name: str, records: Sequence[LogRecord | None]) -> st
     if monitors.drift is None:
         return None
     model, log = build_learner(config, name).model, ListedLog(records)
-    for number, record in enumerate(log):
-        monitors.learned(number, record, model)
-        model.fold(record, log)
+    monitors.fold(log, model, log)
     return monitors.drift.dump()

@@ -24,7 +24,7 @@ from stream_al.codec import EventRow, encode_predictions
 from stream_al.config import Config
 from stream_al.errors import RecordError
 from stream_al.model import Model
-from stream_al.records import Amendment, Example, LogRecord
+from stream_al.records import Amendment, LogRecord
 from stream_al.stand_ins import KnownMonitors, KnownScores
 from stream_al.strategies import QueryStrategy
 from stream_al.uncertainty import ABOUT, Scores
@@ -134,7 +134,9 @@ class _Verification:
         scored: dict[str, Scores | RecordError] = {}
         monitors = log_monitors(self._config, self._name)
         log = ListedLog(read_logged(record) for record in examples)
-        for version in range(len(examples) + 1):
+        ends = {version for version in by_version if version <= len(log)} | {len(log)}
+        for version in sorted(ends):
+            monitors.fold(log[self._model.version : version], self._model, log)
             wanted = by_version.pop(version, [])
             features = [self._rows[where].features for where in wanted]
             found = self._model.score_all(features, told - {ABOUT})
@@ -143,10 +145,6 @@ class _Verification:
                 self._alarms[where] = monitors.alarms
                 if monitors.calibration is not None and isinstance(scores, Scores):
                     self._rescaled[where] = monitors.rescaled(scores)
-            if version < len(examples):
-                record = log[version]
-                monitors.learned(version, record, self._model)
-                self._model.fold(record, log)
         for version, places in by_version.items():
             self.verdict.add(
                 f"prediction of {places[0]}: names version {version}, which the log does not have"
@@ -156,8 +154,7 @@ class _Verification:
             isinstance(record, Amendment) for record in log
         ):  # then once more in one go: of the log as amended
             fresh = build_learner(self._config, self._name).model
-            for example in Rewritten(log, 0, len(log)):
-                fresh.fold(example, log)
+            fresh.fold_all(Rewritten(log, 0, len(log)), log)
             if fresh.digest() != self.verdict.digest:
                 self.verdict.add(
                     f"the log as amended has digest {fresh.digest()}, amended by and by {self.verdict.digest}"
@@ -245,7 +242,7 @@ class _Verification:
             example = read_logged(record)
             if example is None:
                 continue
-            answered[example.event_id] += isinstance(example, Example)
+            answered[example.event_id] += not isinstance(example, Amendment)
             places = json.loads(header(record, LABELS) or "[]")
             outcomes.update(places)
             self._follows(number, example, asked.get(example.event_id), [originals.get(p) for p in places])

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from stream_al.errors import RecordError, StoreBusyError, StoreError
+from stream_al.log_codec import decode_logged
 from stream_al.ports import Progress
-from stream_al.records import LogRecord, parse_logged
+from stream_al.records import LogRecord
 
 APPLICATION_ID: Final = 0x53414C31  # "SAL1"
 SCHEMA: Final = 1
@@ -216,7 +217,7 @@ def read_examples(connection: sqlite3.Connection, path: Path, start: int = 0) ->
                 raise StoreError(f"{path}: example {expected} is missing; restore a backup")
             expected += 1
             try:
-                record = parse_logged(text)
+                record = decode_logged(text)
             except (RecordError, ValueError) as error:
                 raise StoreError(f"{path}: example {number} is damaged ({error}); restore a backup") from None
             yield record

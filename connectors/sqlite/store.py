@@ -6,7 +6,7 @@ import fcntl
 import json
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import IO, Any, Final
 from zlib import crc32
@@ -195,7 +195,7 @@ class SqliteStore:
         )
         if batch.snapshot is not None:
             self._keep(*batch.snapshot)
-        content = asdict(batch.progress)
+        content = {part.name: getattr(batch.progress, part.name) for part in fields(batch.progress)}
         parts = {name: content.pop(name) or "" for name in ("accuracy", "drift")}  # JSON already
         parts["progress"] = json.dumps(content)
         many(

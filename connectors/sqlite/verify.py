@@ -12,7 +12,7 @@ import sqlite3
 import tempfile
 from array import array
 from collections.abc import Callable, Iterator
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -236,7 +236,7 @@ def _check_fold(
 ) -> None:
     """Fold the log of examples by itself, and compare with the run and with every snapshot."""
     model = make_model()
-    amended, snapshots = False, {}
+    snapshots = {}
     for version, snapshot, kept in connection.execute(
         "SELECT version, CAST(snapshot AS BLOB), checksum FROM snapshots"
     ):
@@ -244,19 +244,21 @@ def _check_fold(
             verdict.add(f"snapshot {version}: does not have its checksum")
         snapshots[version] = snapshot
     log = StoredLog(connection, path)
-    for record in log.examples():
-        amended |= isinstance(record, Amendment)
-        model.fold(record, log)
-        if model.version in snapshots:
-            _check_snapshot(snapshots.pop(model.version), model, verdict)
-    for version in snapshots:
-        verdict.add(f"snapshot {version}: is newer than the log")
+    records = log.examples()
+    for version in sorted(snapshots):
+        model.fold_all(islice(records, version - model.version), log)
+        if model.version == version:
+            _check_snapshot(snapshots[version], model, verdict)
+        else:
+            verdict.add(f"snapshot {version}: is newer than the log")
+    model.fold_all(records, log)
     if model.digest() != verdict.digest:
         verdict.add(f"the fold of the log has digest {model.digest()}, the run {verdict.digest}")
-    if amended:  # then once more in one go: of the log as it was amended
+    if any(
+        isinstance(record, Amendment) for record in log.examples()
+    ):  # then once more in one go: of the log as it was amended
         fresh = make_model()
-        for example in Rewritten(log, 0, model.version):
-            fresh.fold(example, log)
+        fresh.fold_all(Rewritten(log, 0, model.version), log)
         if fresh.digest() != model.digest():
             verdict.add(f"the log as amended has digest {fresh.digest()}, amended by and by {model.digest()}")
 

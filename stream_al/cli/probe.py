@@ -150,8 +150,7 @@ def _recorded(path: Path) -> tuple[str, Model]:
 
     recording = open_recording(path)
     model, log = recording.make_learner().model, ListedLog(recording.examples)
-    for record in log:
-        model.fold(record, log)
+    model.fold_all(log, log)
     return f"the model of {path}", model
 
 
@@ -196,7 +195,7 @@ def _setting(source: str, name: str, model: Model, rows: list[Row]) -> Setting:
     from stream_al.robustness.setting import Setting
     from stream_al.uncertainty import Scores
 
-    answers = model.score_all(dict(features) for _, features, _ in rows)
+    answers = model.score_all([dict(features) for _, features, _ in rows])
     known = [
         (truth, answer)
         for (_, _, truth), answer in zip(rows, answers, strict=True)

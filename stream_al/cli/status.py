@@ -111,8 +111,7 @@ def _digest(connection: Any, path: Path, pipeline: dict[str, Any]) -> str:
         except SnapshotError:
             continue
     log = StoredLog(connection, path)
-    for record in log.examples(model.version):
-        model.fold(record, log)
+    model.fold_all(log.examples(model.version), log)
     return model.digest()
 
 

@@ -7,22 +7,24 @@ detectors on the error belong to the fold there, as the model does: at each vers
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from stream_al.errors import SnapshotError
 from stream_al.monitor.calibration import Calibration
 from stream_al.monitor.drift import Drift, DriftRules
-from stream_al.records import Example, LogRecord
+from stream_al.records import Amendment, LoggedExample, LogRecord
 from stream_al.uncertainty import Scores
 
-if TYPE_CHECKING:  # with it comes River
+if TYPE_CHECKING:  # with them comes River
+    from stream_al.amendments import ExampleLog
     from stream_al.model import Model
 
 OF_THE_ERROR = ("error", "surprise")
 """What detectors can watch that see examples only."""
 
 
-def tested(model: Model, example: Example) -> tuple[bool, float] | None:
+def tested(model: Model, example: LoggedExample) -> tuple[bool, float] | None:
     """Test, then train: return whether the model is wrong about an example before it learns it, and its confidence.
 
     None where it has no answer.
@@ -50,6 +52,7 @@ class LogMonitors:
 
     Examples
     --------
+    >>> from stream_al.records import Example
     >>> monitors = LogMonitors(calibrated=True)
     >>> told = {"predicted": "a", "confidence": 0.9, "propensity": 1.0}
     >>> for number in range(200):
@@ -94,7 +97,7 @@ class LogMonitors:
         model
             The model before it; only asked where the error is watched.
         """
-        if not isinstance(example, Example) or example.propagated_from is not None:
+        if example is None or isinstance(example, Amendment) or example.propagated_from is not None:
             return False
         if self.calibration is not None and example.confidence is not None:
             right = example.predicted == example.label
@@ -103,6 +106,15 @@ class LogMonitors:
             return False
         found = tested(model, example)
         return found is not None and self.drift.learned(number, *found)
+
+    def fold(self, records: Sequence[LogRecord | None], model: Model, log: ExampleLog) -> None:
+        """Hear of what follows in the log, and let the model fold it; see `stream_al.model.Model.fold_all`."""
+        together = len(records) if self.drift is None else 1  # a detector asks the model before each
+        for at in range(0, len(records), max(1, together)):
+            few = records[at : at + together]
+            for number, record in enumerate(few, model.version):
+                self.learned(number, record, model)
+            model.fold_all(few, log)
 
     def dump(self) -> str:
         """Return the state, as JSON."""

@@ -201,6 +201,5 @@ def _log(
 def _fold(recording: Recording) -> str:
     """Return the digest of the log as amended, folded by itself in one go."""
     model, log = recording.make_learner().model, ListedLog(recording.examples)
-    for example in Rewritten(log, 0, len(log)):
-        model.fold(example, log)
+    model.fold_all(Rewritten(log, 0, len(log)), log)
     return model.digest()

@@ -14,8 +14,9 @@ from typing import NamedTuple
 from stream_al.codec import EventRow
 from stream_al.draws import Draws
 from stream_al.errors import ConfigError, ModelError
+from stream_al.log_codec import ExampleRow
 from stream_al.model import Model
-from stream_al.records import ClassLabel, Example
+from stream_al.records import ClassLabel
 from stream_al.replay.contenders import RANDOM
 from stream_al.replay.stream import LabelledStream, truth_of
 from stream_al.uncertainty import UTILITIES, Scores
@@ -188,16 +189,13 @@ def _rank(item: tuple[int, object], strategy: str, draws: dict[int, float]) -> t
 
 
 def _learn(model: Model, rows: Sequence[EventRow]) -> None:
-    refused = None
-    learned = 0
-    for row in rows:
-        label = truth_of(row)
-        assert label is not None
-        problem = model.learn(Example(event_id=str(row.id), features=row.features, label=label))
-        refused = refused or problem
-        learned += problem is None
-    if refused and not learned:
-        raise ModelError(f"the model learned none of {len(rows):,} labels: {refused}; name another --model")
+    examples = [
+        ExampleRow(str(row.id), row.features, label) for row in rows if (label := truth_of(row)) is not None
+    ]
+    refused = model.learn_all(examples)
+    if refused and len(refused) == len(rows):
+        why = next(iter(refused.values()))
+        raise ModelError(f"the model learned none of {len(rows):,} labels: {why}; name another --model")
 
 
 def _accuracy(model: Model, rows: Sequence[EventRow]) -> float:

@@ -154,7 +154,7 @@ def choose(
         raise ConfigError(f"target {target!r}: the model knows no such class; there are {there}")
     usable = []
     for (event_id, features, truth), answer in zip(
-        rows, model.score_all(dict(features) for _, features, _ in rows), strict=True
+        rows, model.score_all([dict(features) for _, features, _ in rows]), strict=True
     ):
         if isinstance(answer, RecordError):
             raise ConfigError(f"event {event_id}: {answer.detail}") from answer

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from stream_al.codec import EventRow, QueryRow, encode_json, encode_predictions
+from stream_al.codec import EventRow, PredictionRow, QueryRow, encode_json, encode_predictions
 from stream_al.errors import RecordError, SnapshotError
 from stream_al.labels import USED, Settled
 from stream_al.learner import ActiveLearner, Incident
@@ -37,7 +37,7 @@ from stream_al.strategies.guard import QUARANTINED
 UNTIL: Final = ("events-end", "answered", "stopped")
 _WAIT: Final = 0.05
 """Seconds to wait for an event before looking for labels and the stop signal again."""
-RUN: Final = 128
+RUN: Final = 256
 """Events that go through each step together: many enough for the loops, few enough for the processor's cache."""
 _decode: Final = msgspec.json.Decoder(LabelledRow).decode
 _RECORD: Final = 20_000
@@ -152,8 +152,7 @@ class Worker:
                 continue
             self._saved_snapshot = version
             break
-        for record in self._store.examples(model.version):
-            model.fold(record, self._store)
+        model.fold_all(self._store.examples(model.version), self._store)
 
     def examples(self, start: int = 0) -> Iterator[LogRecord]:
         """Yield the log from a number on, as far as the model has folded it; for amendments."""
@@ -251,13 +250,20 @@ class Worker:
         answered = [row for place, row in enumerate(rows) if place not in failed] if failed else rows
         batch.events += answered
         batch.predictions.append(encode_predictions(predictions))
+        if self._on_answer is not None or LabelledRow in set(map(type, answered)):
+            self._measure(counts, answered, predictions)
+        return len(rows)
+
+    def _measure(
+        self, counts: Counter[str], answered: Sequence[EventRow], predictions: Sequence[PredictionRow]
+    ) -> None:
+        """Count right answers, where the events bring the truth, and tell of each answer whoever listens."""
         for row, prediction in zip(answered, predictions, strict=True):
             if isinstance(row, LabelledRow) and row.truth is not None:
                 counts["measured"] += 1
                 counts["correct"] += prediction.label == row.truth
             if self._on_answer is not None:
                 self._on_answer(row, prediction.label)
-        return len(rows)
 
     def _note(self, batch: Batch, counts: Counter[str], row: EventRow, incident: Incident) -> None:
         """Write down what happened at an event besides its prediction."""
@@ -366,12 +372,8 @@ class Worker:
 
 
 def _events_at_the_start(rows: Sequence[EventRow | DeadLetter]) -> list[EventRow]:
-    found: list[EventRow] = []
-    for row in rows:
-        if isinstance(row, DeadLetter):
-            break
-        found.append(row)
-    return found
+    first = next((at for at, kind in enumerate(map(type, rows)) if kind is DeadLetter), len(rows))
+    return list(rows[:first])  # type: ignore[arg-type]
 
 
 def _letter(

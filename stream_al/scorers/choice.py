@@ -9,10 +9,10 @@ from river import base, compose, forest, linear_model, metrics, multiclass, naiv
 from river.__version__ import __version__ as river_version
 
 from stream_al.estimators import PURE
-from stream_al.scorers.base import Behind, Compiled, Scorer, ThroughRiver
+from stream_al.scorers.base import Behind, Compile, Compiled, Scorer, ThroughRiver
 from stream_al.scorers.forests import ForestScorer
 from stream_al.scorers.linear import LINEAR
-from stream_al.scorers.naive_bayes import NaiveBayesScorer, compile_gaussian
+from stream_al.scorers.naive_bayes import NaiveBayesScorer, compile_gaussian, compile_gaussian_many
 from stream_al.scorers.scalers import SCALERS
 from stream_al.scorers.trees import TreeScorer
 
@@ -57,7 +57,11 @@ def _own(scalers: list[Any], classifier: Any, worth: int) -> Scorer | None:
         except TypeError:  # a loss that is no `BinaryLoss`
             return None
     if kind is naive_bayes.GaussianNB:
-        return Compiled(functools.partial(compile_gaussian, classifier), classifier.predict_proba_one, 0)
+        compile_for = Compile(
+            functools.partial(compile_gaussian, classifier),
+            functools.partial(compile_gaussian_many, classifier),
+        )
+        return Compiled(compile_for, classifier.predict_proba_one, 0)
     if kind in (naive_bayes.MultinomialNB, naive_bayes.BernoulliNB, naive_bayes.ComplementNB):
         return NaiveBayesScorer(classifier)
     if kind is tree.HoeffdingTreeClassifier:
@@ -99,6 +103,10 @@ def _agree(scalers: list[Any], classifier: Any) -> bool:
         if number % 20 == 19:
             for y in events[number - 6 : number] * 3:  # asked again, for what is compiled when it is worth it
                 if repr(sorted(scorer(y).items())) != repr(sorted(river(y).items())):
+                    return False
+            together = scorer.together(events[number - 19 : number + 1]) or {}
+            for label, column in together.items():
+                if column.tolist() != [river(y)[label] for y in events[number - 19 : number + 1]]:
                     return False
         scorer.forget(x)
         for scaler in scalers:

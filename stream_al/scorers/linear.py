@@ -12,10 +12,11 @@ from math import exp
 from operator import mul
 from typing import Any, Final
 
+import numpy as np
 from river import compose, linear_model, multiclass, optim
 
-from stream_al.scorers.base import Ask, Compile, Features
-from stream_al.scorers.scalers import SCALERS
+from stream_al.scorers.base import WHOLE, Ask, AskMany, Compile, Features, Floats
+from stream_al.scorers.scalers import SCALERS, Row
 
 NOT_A_NUMBER: Final = "only River knows: an infinite scale makes no zero of an infinite value"
 
@@ -26,7 +27,7 @@ def _logistic(scalers: list[Any], model: Any) -> Compile:
     if type(model.loss).mean_func is not optim.losses.BinaryLoss.mean_func:
         raise TypeError(type(model.loss))
     if not scalers:
-        return lambda names: model.predict_proba_one
+        return Compile(lambda names: model.predict_proba_one)
     *before, last = scalers
     rows_of, scale_for = SCALERS[type(last)], _scaling(before)
 
@@ -48,7 +49,32 @@ def _logistic(scalers: list[Any], model: Any) -> Compile:
 
         return ask
 
-    return compile_for
+    def compile_many(names: tuple[str, ...]) -> AskMany:
+        weight_of, intercept = model._weights.to_dict().get, model.intercept
+        weights = np.array([weight_of(name, 0.0) for name in names])
+        scales = [_columns(SCALERS[type(scaler)](scaler, names)) for scaler in scalers]
+
+        def ask(values: Floats) -> dict[Any, Floats]:
+            for shift, spread in scales:
+                values = (values - shift) / spread
+            totals = np.add.accumulate(values * weights, axis=1)[:, -1] + intercept
+            if np.isnan(totals).any():
+                raise ValueError(NOT_A_NUMBER)
+            # The `exp` of `math`, as River's; NumPy's may differ in the last bit.
+            powers = np.array(list(map(exp, np.clip(-totals, -31.0, 31.0).tolist())))
+            p = np.where(totals < -30, 0.0, np.where(totals > 30, 1.0, 1.0 / (1.0 + powers)))
+            return {False: 1.0 - p, True: p}
+
+        return ask
+
+    return Compile(compile_for, compile_many)
+
+
+def _columns(rows: list[Row]) -> Floats:
+    """Return the shifts and the scales of all features."""
+    if any(type(number) is int and abs(number) > WHOLE for row in rows for number in row):
+        raise ValueError("whole numbers that no float is")
+    return np.array(rows, float).T
 
 
 def _scaling(scalers: list[Any]) -> Callable[[tuple[str, ...]], Callable[[Features], Iterable[float]]]:
@@ -76,7 +102,7 @@ def _one_vs_rest(scalers: list[Any], model: Any) -> Compile:
         members: list[tuple[Any, Ask]] = []
         for label, member in model.classifiers.items():
             *own, last = member.steps.values() if type(member) is compose.Pipeline else [member]
-            members.append((label, _logistic(own, last)(names)))
+            members.append((label, _logistic(own, last).one(names)))
 
         def ask(x: Features) -> Mapping[Any, float]:
             if scalers:
@@ -93,7 +119,7 @@ def _one_vs_rest(scalers: list[Any], model: Any) -> Compile:
 
         return ask
 
-    return compile_for
+    return Compile(compile_for)
 
 
 def _softmax(scalers: list[Any], model: Any) -> Compile:
@@ -122,7 +148,7 @@ def _softmax(scalers: list[Any], model: Any) -> Compile:
 
         return ask
 
-    return compile_for
+    return Compile(compile_for)
 
 
 LINEAR: Final[dict[type, Callable[[list[Any], Any], Compile]]] = {

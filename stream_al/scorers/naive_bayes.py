@@ -7,13 +7,13 @@ its `exp` and `log1p` differ from those of `math` in the last bit of some number
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import exp, inf, isfinite, log, pi, sqrt
 from typing import Any, Final
 
 import numpy as np
 
-from stream_al.scorers.base import Ask, Features, Scorer
+from stream_al.scorers.base import Ask, AskMany, Features, Floats, Scorer
 
 _LEAST: Final = 10e-10
 """What River adds to every density."""
@@ -48,6 +48,50 @@ def compile_gaussian(model: Any, names: tuple[str, ...]) -> Ask:
         return {label: exp(likelihood - scale) for label, likelihood in likelihoods.items()}
 
     return ask
+
+
+def compile_gaussian_many(model: Any, names: tuple[str, ...]) -> AskMany:
+    """Return the function from the values of many events, a row each, to a column of probabilities for each class."""
+    total = sum(model.class_counts.values())
+    classes = [
+        (
+            label,
+            log(count / total),
+            np.array([_moments(model.gaussians.get(label, {}).get(name)) for name in names]).T,
+        )
+        for label, count in model.class_counts.items()
+    ]
+
+    def ask(values: Floats) -> Mapping[Any, Floats]:
+        likelihoods = []
+        for _, prior, (mean, sigma) in classes:
+            z = (values - mean) / sigma
+            densities = _LEAST + _mapped(exp, -0.5 * z * z) / _ROOT / sigma
+            likelihoods.append([prior + sum(logs) for logs in _mapped(log, densities).tolist()])
+        table = np.array(likelihoods)
+        scale = _log_sum_exps(table)
+        return dict(zip((label for label, _, _ in classes), _mapped(exp, table - scale), strict=True))
+
+    return ask
+
+
+def _mapped(function: Callable[[float], float], numbers: Floats) -> Floats:
+    """Return what a function of `math` makes of each number; NumPy's may differ in the last bit."""
+    return np.array(list(map(function, numbers.ravel().tolist()))).reshape(numbers.shape)
+
+
+def _log_sum_exps(table: Floats) -> Floats:
+    """Return `log_sum_exp` of each column; of fewer than `_UNROLLED` rows."""
+    if len(table) >= _UNROLLED:
+        raise ValueError("NumPy would add up in another order")
+    most = table.max(axis=0)
+    greatest = table == most
+    rest = np.add.accumulate(np.exp(np.where(greatest, -inf, table - most)))[-1]
+    count = greatest.sum(axis=0).astype(float)
+    result: Floats = np.log1p(rest / count) + np.log(count) + most
+    if not np.isfinite(result).all():
+        raise ValueError(table)
+    return result
 
 
 def _moments(gaussian: Any) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stream_al.scorers.base import Compiled, Scorer
+from stream_al.scorers.base import Compile, Compiled, Scorer
 
 WHOLE = {"a": 1.0, "b": 2.0}
 WORTH = 3
@@ -41,7 +41,7 @@ def compiler() -> Compiler:
 
 @pytest.fixture
 def scorer(compiler: Compiler) -> Scorer:
-    made = Compiled(compiler.compile_for, compiler.river, WORTH)
+    made = Compiled(Compile(compiler.compile_for), compiler.river, WORTH)
     made.know(("a", "b"))
     return made
 

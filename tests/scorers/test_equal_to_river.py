@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from river_models import examples
-from scorers.families import FAMILIES, STREAMS, TEXTS, asked, digestible, learned, twins
+from scorers.families import FAMILIES, STREAMS, TEXTS, asked, asked_together, digestible, learned, twins
 
 from stream_al.model import Model
 from stream_al.scorers import ThroughRiver
@@ -56,6 +56,18 @@ def test_every_answer_on_a_stream_is_rivers(family: str, stream: str, every: int
     assert answered > number / 2
 
 
+@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("family", [name for name in FAMILIES if "OneHot" not in name])  # as above
+def test_every_answer_to_events_asked_about_together_is_rivers(family: str, stream: str) -> None:
+    models = model, plain = twins(FAMILIES[family])
+    rows = [(digestible(family, x), y) for x, y in STREAMS[stream]()]
+    for start in range(0, len(rows), 50):
+        for x, y in rows[start : start + 25]:
+            learned(models, x, y)
+        events = [x for x, _ in rows[start + 25 : start + 50]]
+        assert asked_together(model, events) == [asked(plain, x) for x in events]
+
+
 @pytest.mark.parametrize("family", TEXTS)
 def test_every_answer_to_texts_is_rivers(family: str) -> None:
     models = model, plain = twins(TEXTS[family])
@@ -80,6 +92,11 @@ steps = st.one_of(
     st.tuples(st.just("learn"), features, labels, weights),
     st.tuples(st.just("teach"), st.integers(0, 9), st.integers(1, 30), st.booleans()),
     st.tuples(st.just("ask"), odd, st.integers(1, 12)),
+    st.tuples(
+        st.just("ask together"),
+        st.integers(0, 9),
+        st.lists(st.tuples(names, values | st.sampled_from(ONLY_ASKED)), max_size=2),
+    ),
     st.tuples(st.sampled_from(("undo", "load", "copy"))),
 )
 
@@ -133,6 +150,16 @@ def live(family: str, todo: list[Any], classes: int) -> None:
             x, times = rest
             for _ in range(times):
                 assert asked(model, x) == asked(plain, x)
+        elif kind == "ask together":
+            seed, strange = rest
+            rng = random.Random(seed)
+            events = [{**dict.fromkeys("abcde", 0.5), **usual_event(rng)[0]} for _ in range(20)]
+            for place, (name, value) in enumerate(strange):
+                events[place][name] = value
+            if seed % 2:
+                for x in events:
+                    x["e"] = rng.random()
+            assert asked_together(model, events) == [asked(plain, x) for x in events]
         elif kind == "undo":
             model._undo()
             plain._undo()

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from river import linear_model, multiclass, preprocessing
-from scorers.families import asked, learned, twins
+from river import linear_model, multiclass, naive_bayes, preprocessing
+from scorers.families import asked, asked_together, learned, twins
 
 from stream_al.estimators import PURE
 from stream_al.scorers.scalers import SCALERS
@@ -81,3 +81,28 @@ def test_an_integer_too_large_for_a_float_is_scaled_as_river_scales_it(make: Cal
     for number in range(60):
         event = {"x": LARGE + number, "y": 3 * LARGE - number}
         assert asked(model, event) == asked(plain, event)
+
+
+MANY: dict[str, Callable[[], Any]] = {
+    "StandardScaler | LR": lambda: preprocessing.StandardScaler() | linear_model.LogisticRegression(),
+    "MinMaxScaler | StandardScaler | LR": lambda: (
+        preprocessing.MinMaxScaler() | preprocessing.StandardScaler() | linear_model.LogisticRegression()
+    ),
+    "GaussianNB": naive_bayes.GaussianNB,
+}
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_many_events_are_answered_together(name: str) -> None:
+    models = model, plain = twins(MANY[name])
+    for number in range(40):
+        learned(models, {"x": number % 7 / 3, "y": -float(number), "constant": 2.0}, number % 2)
+    events = [{"x": number / 9, "constant": 2 + number % 2, "y": number % 3 > 1} for number in range(20)]
+    told = [asked(plain, x) for x in events]
+    one_by_one, vars(model._scorer)["_river"] = vars(model._scorer)["_river"], no_river
+    assert asked_together(model, events) == told
+    assert vars(model._scorer)["_whole"] is None  # the function for one event was never needed
+    vars(model._scorer)["_river"] = one_by_one
+    for place, strange in enumerate(({"x": "text"}, {"x": 10**400}, {"x": 2**60 + 1}, {"x": 1.7e308})):
+        mixed = [{**x, **strange} if at == place else x for at, x in enumerate(events)]
+        assert asked_together(model, mixed) == [asked(plain, x) for x in mixed]
