@@ -66,6 +66,8 @@ class Fragile:
             return found
 
         def call(*arguments: Any, **named: Any) -> Any:
+            if arguments and str(arguments[0]).startswith("SELECT"):
+                return found(*arguments, **named)  # a look at the store: to die there is to die at what is beside it
             self._fuse()
             result = found(*arguments, **named)
             self._fuse()
