@@ -285,6 +285,7 @@ class ActiveLearner:
         desk, decide = self.desk, self.strategy.decide
         tell = self._told if self.calibrated or self._looks else None
         blocks, expires = desk.blocks, desk.expires
+        suspects = None if until_asked else desk.suspects([row.id for row in rows])  # type: ignore[misc]
         predictions: list[PredictionRow] = []
         incidents: list[Incident] = []
         watch, drift = self.accuracy, self.drift
@@ -301,7 +302,9 @@ class ActiveLearner:
             settled = desk.advance(first + len(predictions), row.timestamp) if expires else None
             decision, after = decide(scores if tell is None else tell(row, scores), state, draw)
             ask, propensity, reason = decision.ask, decision.propensity, decision.reason
-            blocked = blocks(row.id, decision.utility)  # type: ignore[arg-type]
+            blocked: str | None = None
+            if suspects is None or row.id in suspects:
+                blocked = blocks(row.id, decision.utility)  # type: ignore[arg-type]
             near: str | None = None
             if groups is not None and blocked is None:
                 number = first + len(predictions)
@@ -334,7 +337,10 @@ class ActiveLearner:
                 place, asked = len(predictions) + failed, decision if ask else None
                 if asked is not None and near is not None:
                     asked = msgspec.structs.replace(asked, propensity=propensity)
-                incidents.append(self._incident(place, row, scores, asked, blocked, settled or [], near))
+                incident = self._incident(place, row, scores, asked, blocked, settled or [], near)
+                incidents.append(incident)
+                if suspects is not None and incident.gold is not None:
+                    suspects.add(incident.gold.event_id)
             predictions.append(
                 PredictionRow(
                     row.id,  # type: ignore[arg-type]
@@ -355,6 +361,8 @@ class ActiveLearner:
                 planned = self._ask_planned(len(predictions) - 1 + failed, member, row.timestamp)
                 if planned is not None:
                     incidents.append(planned)
+                    if suspects is not None and planned.query is not None:
+                        suspects.add(planned.query.event_id)
                     ask, state = True, self.strategy.charge(state)
             if ask and until_asked:
                 break
