@@ -31,6 +31,8 @@ _MAGIC: Final = b"stream_al snapshot 1\n"
 # Neither how deep the caller stands nor the process's limit must decide what is learned: River's trees take
 # their greatest depth from it.
 _DEPTH: Final = 5000
+_TOGETHER: Final = 16
+"""From so many events on columns pay."""
 _RUN: Final = 1000
 """Records of the log that are read before they are folded together."""
 _FLOATS: Final = {float}
@@ -207,27 +209,31 @@ class Model:
     def _scored_together(
         self, events: Sequence[dict[str, FeatureValue]]
     ) -> list[Scores | RecordError] | None:
-        """Return the answers to events that have all features, where the scorer can give them together.
+        """Return the answers to events that have all features: in columns, which takes half the time.
 
-        None where it cannot, or where an answer needs a closer look: then each is asked for by itself.
+        None where one of them needs a closer look; then each is asked about by itself.
         """
-        if self._two is None:
+        if self._two is None or len(events) < _TOGETHER:
             return None
         first, second, mine, theirs = self._two
         template = self._template
         known = [template | features for features in events]  # in the order of the template
         if {*map(len, known), *map(len, events)} != {len(self._names)}:
             return None
-        columns = self._scorer.together(known)
-        if columns is None or columns.keys() != {mine, theirs}:
+        try:
+            columns = self._scorer.together(known)
+            one, other = columns[mine], columns[theirs]
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:  # as in scoring
             return None
-        one, other = columns[mine], columns[theirs]
-        if not (one.min() >= 0.0 and other.min() >= 0.0 and np.abs(one + other - 1.0).max() < 1e-6):
+        if len(columns) > 2 or not (
+            one.min() >= 0.0 and other.min() >= 0.0 and np.abs(one + other - 1.0).max() < 1e-6
+        ):
             return None
-        ahead = (one - other).tolist()
         best, margins = np.maximum(one, other).tolist(), np.abs(one - other).tolist()
         answers = [{first: p, second: q} for p, q in zip(one.tolist(), other.tolist(), strict=True)]
-        labels = [first if lead >= 0.0 else second for lead in ahead]
+        labels = [first if ahead else second for ahead in (one >= other).tolist()]
         return list(map(Scores, answers, labels, best, margins, repeat(self.version), repeat(2)))
 
     def _looked_into(
