@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
-from dataclasses import replace
+from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+import recordings
+import streams
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from recordings import People, run_pipeline
-from streams import learner, rows
+from river.naive_bayes import GaussianNB
+from streams import rows
 
-from connectors.memory import MemoryEvents, MemorySink, MemoryStore
-from connectors.sqlite import SqliteLabels, SqliteStore, open_table
-from stream_al import DeskRules, fingerprints
+from connectors.memory import MemoryStore
+from connectors.sqlite import SqliteStore, connect, open_table
+from connectors.sqlite.schema import statuses_of
+from stream_al import ActiveLearner, Budgeted, ColdStart, DeskRules, Model, fingerprints
 from stream_al.codec import QueryRow
 from stream_al.desk_rules import WHEN_FULL
-from stream_al.errors import StreamALError
 from stream_al.fingerprints import Fingerprints
 from stream_al.gold import Gold, GoldQuestion
-from stream_al.labels import LabelDesk, Settled
-from stream_al.ports import Batch, Progress
+from stream_al.groups import GroupRules
+from stream_al.labels import LabelDesk
+from stream_al.ports import Batch, Progress, Recovered
 from stream_al.query_state import QueryState
 from stream_al.records import Label
-from stream_al.runtime import Worker
 from stream_al.stored_queries import StoredQueries
 
 EVENTS = [f"e{n}" for n in range(12)]
@@ -157,7 +161,9 @@ class Twins(RuleBasedStateMachine):
         self.committed = progress
         stored = self.desks[1]._open
         assert isinstance(stored, StoredQueries)
-        assert not (stored._added or stored._changed), "nothing is in memory between batches"
+        assert not stored._added
+        assert not stored._changed
+        assert sum(map(len, stored._ids._buckets)) == 3 * len(stored)
         fields = ", ".join(QueryState._fields)
         kept = self.kept.connection.execute(f"SELECT {fields} FROM queries").fetchall()
         assert {QueryState(*found) for found in kept} == set(self.held.queries.values())
@@ -180,6 +186,9 @@ class Twins(RuleBasedStateMachine):
         held, kept = self.desks
         assert len(held) == len(kept)
         assert held.oldest == kept.oldest
+        if held._open.oldest is not None:
+            assert kept._open.oldest is not None
+            assert held._open.oldest.utility == kept._open.oldest.utility
         assert held.memory == kept.memory
         assert held.open_events == kept.open_events
         assert held.open_queries == kept.open_queries
@@ -219,7 +228,86 @@ def test_an_id_is_found_until_as_many_of_its_kind_are_taken_out_as_came_in(
     assert not any(event_id in known for event_id in ids)
 
 
-class InMemory(SqliteStore):
+class Holding(SqliteStore):
     """A store whose worker holds the open queries."""
 
     open_queries = None  # type: ignore[assignment]
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.table, self.open_queries = self.open_queries, None
+
+    def recover(self) -> Recovered | None:
+        found = super().recover()
+        return (
+            None if found is None else found._replace(queries=[*self.table.asked_after(-1), *found.queries])
+        )
+
+    def commit(self, batch: Batch) -> None:
+        self.open_queries = self.table
+        super().commit(batch)
+        self.open_queries = None
+
+
+def test_a_worker_leaves_the_same_store_whether_or_not_it_holds_the_open_queries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = DeskRules(
+        quorum=2,
+        withdraw_below=0.5,
+        rescore_every=3,
+        rescore_most=7,
+        max_open=40,
+        when_full="withdraw-least",
+        expire_after_events=90,
+        expire_after=timedelta(minutes=80),
+        remember=60,
+    )
+    events = rows(900, twice=11)
+    for number, event in enumerate(events[300:]):  # before, there was no time
+        event.timestamp = START + timedelta(minutes=number)
+    found = []
+    for kind in (SqliteStore, Holding):
+        monkeypatch.setattr(recordings, "SqliteStore", kind)
+        path = tmp_path / f"{kind.__name__}.db"
+        for end in (200, 450, 451, 900):
+            people = recordings.People(
+                end, names=("ann", "bob"), wrong=0.2, silent=0.2, unsure=0.1, twice=0.1
+            )
+            strategy, groups = (
+                ColdStart(Budgeted(0.3), examples=5),
+                GroupRules(within=0.3, weight=1.0, check=0.3),
+            )
+            model = Model(GaussianNB(), checkpoint_every=7)
+            learner = ActiveLearner(model, strategy, rules=rules, gold=GOLD, groups=groups)
+            recordings.run_pipeline(path, learner, events[:end], people)
+        found.append(contents(path))
+    assert found[0] == found[1]
+    statuses = {status for _, status, *_ in found[0]["queries"]}
+    assert statuses >= {"answered", "checked", "expired", "open", "withdrawn"}
+
+
+def contents(path: Path) -> dict[str, list[Any]]:
+    with closing(connect(path)) as connection:
+        tables = ("batches", "labels", "dead_letters", "queries", "members", "examples", "meta")
+        return {table: sorted(connection.execute(f"SELECT * FROM {table}")) for table in tables}
+
+
+def test_a_store_of_an_earlier_version_gets_the_indexes_that_are_asked_now(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    people = recordings.People(silent=0.5)
+    recordings.run_pipeline(path, streams.learner(), rows(300), people)
+    before = contents(path)
+    with closing(sqlite3.connect(path)) as connection:
+        for index in ("by_utility", "by_number", "by_closing"):
+            connection.execute(f"DROP INDEX queries_{index}")
+        connection.execute("CREATE INDEX queries_open ON queries (status, utility DESC, asked)")
+        connection.execute("CREATE INDEX queries_closed ON queries (closed)")
+    store = SqliteStore(path)
+    names = "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'queries' AND sql IS NOT NULL"
+    found = {name for (name,) in store.connection.execute(names)}
+    statuses = statuses_of(store.connection)
+    store.close()
+    assert found == {"queries_by_utility", "queries_by_number", "queries_by_closing"}
+    assert contents(path) == before
+    assert statuses == Counter(status for _, status, *_ in before["queries"])

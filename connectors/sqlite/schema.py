@@ -22,9 +22,10 @@ BUSY_SECONDS: Final = 15.0
 ORIGIN: Final = "topics"
 """In the file of a page whose pipeline runs elsewhere (`relayed`) the pipeline has this part, which says where. No
 worker's pipeline has it, so no worker takes the file for its own."""
-_PAGE: Final = 16_384
-_WAL_PAGES: Final = 1_000
-"""A batch is a megabyte in a few large values: with these a commit costs a third of what SQLite's defaults cost."""
+_PAGE: Final = 8_192
+_WAL_PAGES: Final = 2_000
+"""A batch is a megabyte in a few large values, which want large pages, and hundreds of rows that change, each with a page of
+an index, which want small ones. 16 MB are together when they are carried over into the file."""
 
 TABLES: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
