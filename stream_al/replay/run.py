@@ -90,14 +90,14 @@ def replay(
     """
     run = _Run(stream, contender, trial)
     rows, oracle, learner = stream.rows, run.oracle, run.learner
-    draws = learner.draws(rows)
+    draws, lag = learner.draws(rows), oracle.lag
     at, told = 0, 0
     while at < len(rows):
         if at >= oracle.due:
             run.teach(oracle.answers(at), at)
         end = at + int(min(oracle.due - at, RUN))
         few: Sequence[EventRow] = rows[at:end]
-        predictions, incidents = learner.answer(few, until_asked=oracle.lag < len(few), draws=draws[at:end])
+        predictions, incidents = learner.answer(few, until_asked=lag < len(few), draws=draws[at:end])
         failed = set()
         for incident in incidents:
             if incident.error is not None:
