@@ -252,7 +252,7 @@ class ActiveLearner:
         return Processed(prediction, None if query is None else query.public(), settled)
 
     def answer(
-        self, rows: Sequence[EventRow], *, until_asked: bool = False
+        self, rows: Sequence[EventRow], *, until_asked: bool = False, draws: Sequence[float] | None = None
     ) -> tuple[list[PredictionRow], list[Incident]]:
         """Do what `process` does, for validated rows between which no label comes; the path of every event.
 
@@ -266,6 +266,8 @@ class ActiveLearner:
         until_asked
             Stop after the first that is asked about, as its label may come before the next; the last incident
             then says where that was.
+        draws
+            What `draws` returned for them, where that was asked for beforehand.
 
         Returns
         -------
@@ -280,7 +282,8 @@ class ActiveLearner:
             drawn: Iterable[float] = (self._draw(row.id) for row in rows)  # type: ignore[arg-type]
         else:
             scored = self.model.score_all([row.features for row in rows], wants)
-            drawn = self._draw.all([row.id for row in rows])  # type: ignore[misc]  # a validated row has the text
+            drawn = () if draws else self.draws(rows)
+        drawn = draws or drawn
         groups = self.groups
         desk, decide = self.desk, self.strategy.decide
         tell = self._told if self.calibrated or self._looks else None
@@ -370,6 +373,10 @@ class ActiveLearner:
         if watch is not None:
             watch.expected = expected
         return predictions, incidents
+
+    def draws(self, rows: Iterable[EventRow]) -> list[float]:
+        """Return the uniform number of each event, which decides whether it is explored."""
+        return self._draw.all(row.id for row in rows)  # type: ignore[misc]  # a validated row has the text
 
     def _grouped(
         self, groups: Groups, row: EventRow, number: int, decision: Decision, draw: float

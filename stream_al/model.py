@@ -117,7 +117,7 @@ class Model:
         """Exactly two classes, sorted, and what they are to River; for the path of most events."""
         self._tail: list[LoggedExample] = []
         """What was learned since the checkpoint."""
-        self._checkpoints = Checkpoints(self._pack())
+        self._keep(Checkpoints(self._pack()))
 
     # ── scoring ──────────────────────────────────────────────────────────────────────────────────
 
@@ -358,7 +358,7 @@ class Model:
                 refused[self.version] = detail
                 self.version += 1
                 at += 1
-            if self.version - self.checkpointed >= self._distance:
+            if self.version >= self._due:
                 self._checkpoint_now()
         return refused
 
@@ -462,7 +462,8 @@ class Model:
             return f"there is no example of event {amendment.event_id!r} that it could amend"
         before = dict(self.__dict__)
         try:
-            start, dump, self._checkpoints = self._checkpoints.before(target)
+            start, dump, before_target = self._checkpoints.before(target)
+            self._keep(before_target)
             self._unpack(dump)
             self.unknown_features = before["unknown_features"]
             refused = self.fold_all(Rewritten(log, start, number, amendment), log)
@@ -475,9 +476,14 @@ class Model:
             raise
         return refused.get(target)
 
+    def _keep(self, checkpoints: Checkpoints) -> None:
+        self._checkpoints, (last, _) = checkpoints, checkpoints.last
+        self._due = last + min(max(self._every, last // 10), 10 * self._every)
+        """The version of the next checkpoint."""
+
     def _checkpoint_now(self) -> None:
         dump = self._pack()
-        self._checkpoints = self._checkpoints.plus(self.version, dump)
+        self._keep(self._checkpoints.plus(self.version, dump))
         # Looking through the state has made its objects slow (`stream_al.snapshot`); those of the dump are not.
         self._unpack(dump)
 
@@ -589,14 +595,9 @@ class Model:
         return self._checkpoints.last[0]
 
     @property
-    def _distance(self) -> int:
-        """From the checkpoint to the next."""
-        return min(max(self._every, self.checkpointed // 10), 10 * self._every)
-
-    @property
     def room(self) -> int:
         """How many examples are folded until there is another checkpoint, at least one."""
-        return max(1, self.checkpointed + self._distance - self.version)
+        return max(1, self._due - self.version)
 
     def digest(self) -> str:
         """Return 32 hexadecimal digits, equal for all models that folded the same examples."""
@@ -625,7 +626,7 @@ class Model:
             if not isinstance(error, Exception) or isinstance(error, SnapshotError):
                 raise
             raise SnapshotError(f"the snapshot is corrupt: {type(error).__name__}: {error}") from error
-        self._checkpoints = self._checkpoints.only(self.version, snapshot)
+        self._keep(self._checkpoints.only(self.version, snapshot))
 
     def _pack(self) -> bytes:
         header = {
