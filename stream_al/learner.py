@@ -276,14 +276,14 @@ class ActiveLearner:
             wants more than its prediction written down.
         """
         scored: Iterable[Scores | RecordError]
+        drawn: Iterable[float]
         wants = self._wants
         if until_asked:  # how far it goes will be seen
             scored = (self.model.score_all([row.features], wants)[0] for row in rows)
-            drawn: Iterable[float] = (self._draw(row.id) for row in rows)  # type: ignore[arg-type]
+            drawn = draws or (self._draw(row.id) for row in rows)  # type: ignore[arg-type]
         else:
             scored = self.model.score_all([row.features for row in rows], wants)
-            drawn = () if draws else self.draws(rows)
-        drawn = draws or drawn
+            drawn = draws or self.draws(rows)
         groups = self.groups
         desk, decide = self.desk, self.strategy.decide
         tell = self._told if self.calibrated or self._looks else None
