@@ -187,7 +187,7 @@ class ActiveLearner:
         """Whether the stream changes; see `stream_al.monitor`."""
         self.calibrated = bool(calibrated)
         self.calibrate_by(calibrated if callable(calibrated) else self._calibrated)
-        if self.accuracy is None and (calibrated is True or enough_of(self.strategy) is not None):
+        if self.accuracy is None and (calibrated is True or self._enough is not None):
             what = "calibrated" if calibrated is True else "ConfidentEnough"
             raise ValueError(f"window = None: {what} needs the accuracy watched; give a number of events")
         if groups is not None and groups.weight != 1.0:
@@ -216,6 +216,7 @@ class ActiveLearner:
     @strategy.setter
     def strategy(self, strategy: QueryStrategy) -> None:
         self._strategy, self._wants, self._looks = strategy, strategy.wants(), strategy.looks()
+        self._enough = enough_of(strategy)
         self.desk.weigh = strategy.weigher()
 
     @property
@@ -399,7 +400,7 @@ class ActiveLearner:
 
     def _alarmed(self, state: State) -> State:
         """Return the strategy's state after an alarm."""
-        if self.accuracy is not None and enough_of(self.strategy) is not None:
+        if self.accuracy is not None and self._enough is not None:
             self.accuracy.begin_anew()
         return self.strategy.alarmed(state)
 
@@ -527,9 +528,8 @@ class ActiveLearner:
                 else s
                 for s in settled_all
             ]
-        enough = enough_of(self.strategy)
-        if self.accuracy is not None and enough is not None:
-            self.state = enough.review(self.state, self.accuracy, self.events)
+        if self.accuracy is not None and self._enough is not None:
+            self.state = self._enough.review(self.state, self.accuracy, self.events)
         mine = next(s for s in settled_all if s.number == number)
         withdrawn = self._score_again(before)
         return Taught(mine.outcome, mine.detail, example, settled_all, amendment, followers, withdrawn)
