@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 _BUCKETS: Final = 1 << 16
@@ -33,6 +34,15 @@ class Fingerprints:
         bits = hash(event_id)
         # Also found across two fingerprints, which only makes one look in vain.
         return (bits >> 16 & 0xFFFFFF).to_bytes(_SIZE, "little") in self._buckets[bits & 0xFFFF]
+
+    def among(self, event_ids: Iterable[str]) -> set[str]:
+        """Return those of these ids that may be there: all that are."""
+        buckets = self._buckets
+        return {
+            event_id
+            for event_id in event_ids
+            if ((bits := hash(event_id)) >> 16 & 0xFFFFFF).to_bytes(_SIZE, "little") in buckets[bits & 0xFFFF]
+        }
 
     def add(self, event_id: str) -> None:
         """Take an id in that is not there."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
 from operator import itemgetter
@@ -169,6 +169,18 @@ class LabelDesk:
         """Return when the oldest open query was asked, by its event; None without one, or without a timestamp."""
         oldest = self._open.oldest
         return None if oldest is None else oldest.query.asked_at
+
+    def suspects(self, event_ids: Sequence[str]) -> set[str]:
+        """Return all of these that `blocks` might block once those before them were answered; most often none.
+
+        Whoever asks about another event meanwhile (a gold question, one of the cold-start window) adds it.
+        """
+        if len(self._open) + 3 * len(event_ids) > self._most:  # each may bring those two besides its own
+            return set(event_ids)
+        given = set(event_ids)
+        if len(given) < len(event_ids):  # the second of an id may follow a query of the first
+            return given
+        return self._open.among(given) | (given & self._closed.keys())
 
     def blocks(self, event_id: str, utility: float) -> str | None:
         """Return why an event cannot be asked about: ``"already-asked"``, ``"queue-full"``, or None."""

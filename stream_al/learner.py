@@ -187,7 +187,7 @@ class ActiveLearner:
         """Whether the stream changes; see `stream_al.monitor`."""
         self.calibrated = bool(calibrated)
         self.calibrate_by(calibrated if callable(calibrated) else self._calibrated)
-        if self.accuracy is None and (calibrated is True or enough_of(self.strategy) is not None):
+        if self.accuracy is None and (calibrated is True or self._enough is not None):
             what = "calibrated" if calibrated is True else "ConfidentEnough"
             raise ValueError(f"window = None: {what} needs the accuracy watched; give a number of events")
         if groups is not None and groups.weight != 1.0:
@@ -216,6 +216,7 @@ class ActiveLearner:
     @strategy.setter
     def strategy(self, strategy: QueryStrategy) -> None:
         self._strategy, self._wants, self._looks = strategy, strategy.wants(), strategy.looks()
+        self._enough = enough_of(strategy)
         self.desk.weigh = strategy.weigher()
 
     @property
@@ -252,7 +253,7 @@ class ActiveLearner:
         return Processed(prediction, None if query is None else query.public(), settled)
 
     def answer(
-        self, rows: Sequence[EventRow], *, until_asked: bool = False
+        self, rows: Sequence[EventRow], *, until_asked: bool = False, draws: Sequence[float] | None = None
     ) -> tuple[list[PredictionRow], list[Incident]]:
         """Do what `process` does, for validated rows between which no label comes; the path of every event.
 
@@ -266,6 +267,8 @@ class ActiveLearner:
         until_asked
             Stop after the first that is asked about, as its label may come before the next; the last incident
             then says where that was.
+        draws
+            What `draws` returned for them, where that was asked for beforehand.
 
         Returns
         -------
@@ -274,17 +277,19 @@ class ActiveLearner:
             wants more than its prediction written down.
         """
         scored: Iterable[Scores | RecordError]
+        drawn: Iterable[float]
         wants = self._wants
         if until_asked:  # how far it goes will be seen
             scored = (self.model.score_all([row.features], wants)[0] for row in rows)
-            drawn: Iterable[float] = (self._draw(row.id) for row in rows)  # type: ignore[arg-type]
+            drawn = draws or (self._draw(row.id) for row in rows)  # type: ignore[arg-type]
         else:
             scored = self.model.score_all([row.features for row in rows], wants)
-            drawn = self._draw.all([row.id for row in rows])  # type: ignore[misc]  # a validated row has the text
+            drawn = draws or self.draws(rows)
         groups = self.groups
         desk, decide = self.desk, self.strategy.decide
         tell = self._told if self.calibrated or self._looks else None
         blocks, expires = desk.blocks, desk.expires
+        suspects = None if until_asked else desk.suspects([row.id for row in rows])  # type: ignore[misc]
         predictions: list[PredictionRow] = []
         incidents: list[Incident] = []
         watch, drift = self.accuracy, self.drift
@@ -301,7 +306,9 @@ class ActiveLearner:
             settled = desk.advance(first + len(predictions), row.timestamp) if expires else None
             decision, after = decide(scores if tell is None else tell(row, scores), state, draw)
             ask, propensity, reason = decision.ask, decision.propensity, decision.reason
-            blocked = blocks(row.id, decision.utility)  # type: ignore[arg-type]
+            blocked: str | None = None
+            if suspects is None or row.id in suspects:
+                blocked = blocks(row.id, decision.utility)  # type: ignore[arg-type]
             near: str | None = None
             if groups is not None and blocked is None:
                 number = first + len(predictions)
@@ -334,7 +341,10 @@ class ActiveLearner:
                 place, asked = len(predictions) + failed, decision if ask else None
                 if asked is not None and near is not None:
                     asked = msgspec.structs.replace(asked, propensity=propensity)
-                incidents.append(self._incident(place, row, scores, asked, blocked, settled or [], near))
+                incident = self._incident(place, row, scores, asked, blocked, settled or [], near)
+                incidents.append(incident)
+                if suspects is not None and incident.gold is not None:
+                    suspects.add(incident.gold.event_id)
             predictions.append(
                 PredictionRow(
                     row.id,  # type: ignore[arg-type]
@@ -355,6 +365,8 @@ class ActiveLearner:
                 planned = self._ask_planned(len(predictions) - 1 + failed, member, row.timestamp)
                 if planned is not None:
                     incidents.append(planned)
+                    if suspects is not None and planned.query is not None:
+                        suspects.add(planned.query.event_id)
                     ask, state = True, self.strategy.charge(state)
             if ask and until_asked:
                 break
@@ -362,6 +374,10 @@ class ActiveLearner:
         if watch is not None:
             watch.expected = expected
         return predictions, incidents
+
+    def draws(self, rows: Iterable[EventRow]) -> list[float]:
+        """Return the uniform number of each event, which decides whether it is explored."""
+        return self._draw.all(row.id for row in rows)  # type: ignore[misc]  # a validated row has the text
 
     def _grouped(
         self, groups: Groups, row: EventRow, number: int, decision: Decision, draw: float
@@ -384,7 +400,7 @@ class ActiveLearner:
 
     def _alarmed(self, state: State) -> State:
         """Return the strategy's state after an alarm."""
-        if self.accuracy is not None and enough_of(self.strategy) is not None:
+        if self.accuracy is not None and self._enough is not None:
             self.accuracy.begin_anew()
         return self.strategy.alarmed(state)
 
@@ -512,9 +528,8 @@ class ActiveLearner:
                 else s
                 for s in settled_all
             ]
-        enough = enough_of(self.strategy)
-        if self.accuracy is not None and enough is not None:
-            self.state = enough.review(self.state, self.accuracy, self.events)
+        if self.accuracy is not None and self._enough is not None:
+            self.state = self._enough.review(self.state, self.accuracy, self.events)
         mine = next(s for s in settled_all if s.number == number)
         withdrawn = self._score_again(before)
         return Taught(mine.outcome, mine.detail, example, settled_all, amendment, followers, withdrawn)

@@ -66,6 +66,10 @@ class OpenQueries:
         """Tell whether an event's query is open."""
         return event_id in self._held
 
+    def among(self, event_ids: set[str]) -> set[str]:
+        """Return those of these events whose query may be open; all of them, if it is."""
+        return event_ids & self._held.keys()
+
     def __iter__(self) -> Iterator[OpenQuery]:
         """Yield all, oldest first; to look at, not to change."""
         for found in self._held.values():

@@ -119,8 +119,8 @@ class _Pickler(pickle.Pickler):
 def _one_by_one(kind: Any, attributes: dict[str, Any]) -> Any:
     """Return the attributes in the form that pickle sets one by one, as Python code would.
 
-    Otherwise it writes them into the object's dictionary; whose dictionary was ever looked at, CPython 3.11 and 3.12
-    keep in that form, and reading an attribute of it takes up to twice as long for ever after.
+    Otherwise it writes them into the object's dictionary; and an object whose dictionary was ever looked at CPython
+    3.11 keeps in a form in which reading an attribute takes longer.
     """
     own = _sets_its_own(kind)
     return attributes if own is None or not own.isdisjoint(attributes) else (None, attributes)

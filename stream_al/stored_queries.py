@@ -95,6 +95,10 @@ class StoredQueries:
         """Tell whether an event's query is open."""
         return event_id in self._added or (event_id in self._ids and self._kept(event_id) is not None)
 
+    def among(self, event_ids: set[str]) -> set[str]:
+        """Return those of these events whose query may be open; all of them, if it is."""
+        return self._ids.among(event_ids) | (event_ids & self._added.keys())
+
     def __iter__(self) -> Iterator[OpenQuery]:
         """Yield all, oldest first; to look at, not to change."""
         return chain(self._of_table(-1), self._added.values())

@@ -18,6 +18,7 @@ from stream_al import ActiveLearner, ColdStart, Importance, Limited, Model, Quer
 from stream_al.draws import Draws
 from stream_al.errors import ModelError
 from stream_al.estimators import require_weights
+from stream_al.log_codec import ExampleRow
 from stream_al.records import Example
 from stream_al.replay.rerun import reproduce
 from stream_al.uncertainty import Scores, scores
@@ -108,7 +109,7 @@ def test_a_pipeline_learns_each_label_with_its_weight_and_is_reproduced(tmp_path
     recording = read_recording(tmp_path / "store.db", fresh)
     assert reproduce(recording).differences == []
     asked = {row.event_id: row for row in recording.predictions if row.queried}
-    examples = [record for record in recording.examples if isinstance(record, Example)]
+    examples = [record for record in recording.examples if isinstance(record, ExampleRow)]
     drawn = [record for record in examples if asked[record.event_id].reason != "cold-start"]
     assert len(drawn) > 60
     assert len({record.weight for record in drawn}) > 30

@@ -196,7 +196,8 @@ class Accuracy:
         """Count what is settled, in the order of the events, up to the oldest query that is open."""
         while self._asked and self._asked[0].status != _OPEN:
             asked = self._asked.popleft()
-            del self._by_id[asked.event_id]
+            if self._by_id.get(asked.event_id) is asked:  # else its event was asked about again meanwhile
+                del self._by_id[asked.event_id]
             wrong = asked.wrong()
             self._newest.pass_over(asked.span)
             self._newest.count(asked.expected, asked.propensity, wrong)

@@ -22,7 +22,7 @@ def default_model(stream: LabelledStream) -> tuple[Any, str]:
 
     if len(stream.classes) > 2:
         return HoeffdingTreeClassifier(), "HoeffdingTreeClassifier"
-    if not any(isinstance(value, str) for row in stream.rows for value in row.features.values()):
+    if not any(str in map(type, row.features.values()) for row in stream.rows):
         return StandardScaler() | LogisticRegression(), "StandardScaler | LogisticRegression"
     encoder = (SelectType(Number) | StandardScaler()) + (SelectType(str) | OneHotEncoder())
     return encoder | LogisticRegression(), "(StandardScaler + OneHotEncoder) | LogisticRegression"

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from stream_al.codec import EventRow, QueryRow
 from stream_al.draws import Draws
 from stream_al.ports import NEVER, IncomingLabel, LabelledRow, Position
-from stream_al.records import ClassLabel, class_text
+from stream_al.records import ClassLabel, Label, class_text
 from stream_al.replay.latency import Clock
 from stream_al.replay.people import Crowd
 
@@ -112,15 +112,24 @@ class SimulatedOracle:
 
     def poll(self, events: float) -> Sequence[IncomingLabel]:
         """Return the answers due by now, in the order they became due."""
-        found = []
+        return [
+            IncomingLabel(json.dumps(answer).encode(), f"oracle:{turn + 1}")
+            for turn, answer in self._due(events)
+        ]
+
+    def answers(self, events: float) -> list[Label]:
+        """Return what `poll` returns, as the labels that it would be read as."""
+        return [Label.model_validate(answer) for _, answer in self._due(events)]
+
+    def _due(self, events: float) -> Iterator[tuple[int, dict[str, object]]]:
+        """Yield the answers due by now, and which turns they are, as they are taken off the pending ones."""
         while self._pending and self._pending[0][0] <= events:
             due, turn, event_id, label, who = self._pending.pop(0)
             record: dict[str, object] = {"event_id": event_id, "annotator": self._crowd.people[who].name}
             record |= {"abstain": "unsure"} if label is None else {"label": label}
-            found.append(IncomingLabel(json.dumps(record).encode(), f"oracle:{turn + 1}"))
+            yield turn, record
             if event_id in self._rounds:
                 self._pass_on(event_id, label, due)
-        return found
 
     def _pass_on(self, event_id: str, label: ClassLabel | None, due: int) -> None:
         """Give a question to the next, when the answers to it do not suffice."""

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from stream_al.codec import EventRow, QueryRow
+from stream_al.codec import EventRow, PredictionRow, QueryRow
 from stream_al.draws import Draws
 from stream_al.errors import ModelError
 from stream_al.gold import Gold
 from stream_al.learner import ActiveLearner
 from stream_al.model import Model
 from stream_al.monitor import DriftRules
-from stream_al.ports import IncomingLabel, LabelledRow
-from stream_al.records import ClassLabel, parse_label
+from stream_al.ports import LabelledRow
+from stream_al.records import ClassLabel, Label
 from stream_al.replay.contenders import Contender
 from stream_al.replay.latency import Clock
 from stream_al.replay.oracle import SimulatedOracle
@@ -26,6 +28,8 @@ from stream_al.runtime.worker import RUN
 
 _TOLD = 200
 """Events between two calls of ``on_progress``."""
+_MEASURED = 1000
+"""Answers that are measured together."""
 _SAMPLE = 5
 """Questions kept as examples, of each reason."""
 
@@ -86,12 +90,14 @@ def replay(
     """
     run = _Run(stream, contender, trial)
     rows, oracle, learner = stream.rows, run.oracle, run.learner
+    draws, lag = learner.draws(rows), oracle.lag
     at, told = 0, 0
     while at < len(rows):
         if at >= oracle.due:
-            run.teach(oracle.poll(at), at)
-        few: Sequence[EventRow] = rows[at : at + int(min(oracle.due - at, RUN))]
-        predictions, incidents = learner.answer(few, until_asked=oracle.lag < len(few))
+            run.teach(oracle.answers(at), at)
+        end = at + int(min(oracle.due - at, RUN))
+        few: Sequence[EventRow] = rows[at:end]
+        predictions, incidents = learner.answer(few, until_asked=lag < len(few), draws=draws[at:end])
         failed = set()
         for incident in incidents:
             if incident.error is not None:
@@ -104,20 +110,12 @@ def replay(
         if failed:
             run.unscored += len(failed)
             few = [row for place, row in enumerate(few) if place not in failed]
-        truths = [truth_of(row) for row, _ in zip(few, predictions, strict=False)]
-        run.truths += truths
-        run.labels += [prediction.label for prediction in predictions]
-        run.confidence += [prediction.confidence for prediction in predictions]
-        run.queried += [prediction.queried for prediction in predictions]
-        run.chance += [
-            prediction.probabilities.get(truth, 0.0) if prediction.probabilities else np.nan
-            for prediction, truth in zip(predictions, truths, strict=True)
-        ]
+        run.answered(few, predictions)
         at += answered
         if at - told >= _TOLD:
             told = at
             on_progress(at)
-    run.teach(oracle.poll(float("inf")), at)
+    run.teach(oracle.answers(float("inf")), at)
     on_progress(at)
     return run.outcome()
 
@@ -141,17 +139,43 @@ class _Run:
             gold=trial.gold,
         )
         self.oracle = SimulatedOracle(trial.crowd, trial.key, trial.clock)
-        self.truths: list[ClassLabel | None] = []
-        self.labels: list[ClassLabel | None] = []
-        self.confidence: list[float] = []
-        self.chance: list[float] = []
-        self.queried: list[bool] = []
         self.unscored = 0
+        self._code: dict[ClassLabel | None, int] = {
+            label: number for number, label in enumerate(stream.classes)
+        }
+        self._code[None] = UNKNOWN
+        self._rows: list[EventRow] = []
+        self._predictions: list[PredictionRow] = []
+        self._measured: list[tuple[npt.NDArray[Any], ...]] = []
         self._asked_at: dict[str, int] = {}
         self._waits: list[int] = []
         self._refused: list[str] = []
         self._sample: dict[str, list[tuple[float, Asked]]] = {}
         self._draw = Draws(trial.key, "sample")
+
+    def answered(self, rows: Sequence[EventRow], predictions: Sequence[PredictionRow]) -> None:
+        """Take down what is measured of the answers to the first of some events."""
+        self._rows += rows[: len(predictions)]
+        self._predictions += predictions
+        if len(self._predictions) >= _MEASURED:
+            self._measure()
+
+    def _measure(self) -> None:
+        code, predictions, truths = self._code, self._predictions, [truth_of(row) for row in self._rows]
+        chances = [
+            prediction.probabilities.get(truth, 0.0) if prediction.probabilities else np.nan
+            for prediction, truth in zip(predictions, truths, strict=True)
+        ]
+        self._measured.append(
+            (
+                np.array([code[truth] for truth in truths], dtype=np.int32),
+                np.array([code[prediction.label] for prediction in predictions], dtype=np.int32),
+                np.array(chances, dtype=np.float64),
+                np.array([prediction.confidence for prediction in predictions], dtype=np.float64),
+                np.array([prediction.queried for prediction in predictions], dtype=np.bool_),
+            )
+        )
+        self._rows, self._predictions = [], []
 
     def asked(self, query: QueryRow, row: EventRow, number: int) -> None:
         self.oracle.asked(query, row, number)
@@ -176,10 +200,10 @@ class _Run:
     def gold_row(self, gold: QueryRow) -> LabelledRow:
         return LabelledRow(gold.features, gold.event_id, truth=self.learner.desk.gold.truths[gold.event_id])
 
-    def teach(self, labels: Iterable[IncomingLabel], at: int) -> None:
+    def teach(self, labels: Iterable[Label], at: int) -> None:
         """Learn what has come after so many events."""
-        for record, position, _ in labels:
-            taught = self.learner.teach(parse_label(record), position)
+        for label in labels:
+            taught = self.learner.teach(label)
             if taught.outcome == "refused":
                 self._refused.append(taught.detail)
             elif taught.example is not None:
@@ -188,7 +212,9 @@ class _Run:
     def outcome(self) -> Outcome:
         """Return what was achieved; a model that refused everything is an error, not a result."""
         title, refused = self.contender.title, self._refused
-        if not self.labels:
+        self._measure()
+        truth, predicted, chance, confidence, asked = map(np.concatenate, zip(*self._measured, strict=True))
+        if not len(predicted):
             raise ModelError("the model could not score a single event; name another --model")
         if refused and not self._waits:
             raise ModelError(
@@ -199,10 +225,6 @@ class _Run:
             notes.append(f"{title}: {len(refused):,} labels could not be learned: {refused[0]}.")
         if self.unscored:
             notes.append(f"{title}: {self.unscored:,} events could not be scored, and are not measured.")
-        code: dict[ClassLabel | None, int] = {
-            label: number for number, label in enumerate(self.stream.classes)
-        }
-        code[None] = UNKNOWN
         questions = sorted(
             (question for sample in self._sample.values() for _, question in sample),
             key=lambda question: question.number,
@@ -211,11 +233,11 @@ class _Run:
             self.contender.name,
             title,
             self.stream.classes,
-            np.array([code[truth] for truth in self.truths], dtype=np.int32),
-            np.array([code[label] for label in self.labels], dtype=np.int32),
-            np.array(self.chance, dtype=np.float64),
-            np.array(self.confidence, dtype=np.float64),
-            np.array(self.queried, dtype=np.bool_),
+            truth,
+            predicted,
+            chance,
+            confidence,
+            asked,
             len(self._waits),
             np.array(self._waits, dtype=np.int32),
             tuple(questions),

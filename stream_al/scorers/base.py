@@ -24,8 +24,6 @@ class Compile(NamedTuple):
     many: Callable[[tuple[str, ...]], AskMany] | None = None
 
 
-_TOGETHER: Final = 16
-"""From so many events on it is faster to answer them together."""
 WHOLE: Final = 2.0**53
 """Beyond, not all whole numbers are floats."""
 _MOST_NAMES: Final = 64
@@ -44,15 +42,24 @@ class Scorer:
         """What to call until the next example: this, or what this would do no more than call."""
         return self
 
-    def together(self, events: Sequence[Features]) -> Mapping[Any, Floats] | None:
-        """Return a column of probabilities for each class, where many events are answered faster together.
+    def together(self, events: Sequence[Features]) -> Mapping[Any, Floats]:
+        """Return the answers to many events as a column of probabilities for each class.
 
         Parameters
         ----------
         events
-            The features of each, all names that the classifier knows, in canonical order.
+            The features of each, at least one; all names that the classifier knows, in canonical order.
+
+        Raises
+        ------
+        Exception
+            Whatever an answer raises; also when they are not all of the same classes.
         """
-        return None
+        answers = list(map(self.shortest, events))
+        labels = answers[0].keys()
+        if {*map(len, answers)} != {len(labels)}:
+            raise ValueError("answers of other classes")
+        return {label: np.array([answer[label] for answer in answers], float) for label in labels}
 
     def forget(self, x: Features | None) -> None:
         """Drop what will no longer be true: the classifier is about to learn these features, or (None) others."""
@@ -133,20 +140,20 @@ class Compiled(Scorer):
         except Exception:  # a text for a number, an overflow: River says what it thinks of it
             return self._river(x)
 
-    def together(self, events: Sequence[Features]) -> Mapping[Any, Floats] | None:  # noqa: D102
-        if self._compile.many is None or len(events) < _TOGETHER:
-            return None
+    def together(self, events: Sequence[Features]) -> Mapping[Any, Floats]:  # noqa: D102
+        if self._compile.many is None:
+            return super().together(events)
         try:
             values = pack(f"{len(events) * self._width}d", *chain.from_iterable(map(dict.values, events)))
             rows = np.frombuffer(values).reshape(len(events), self._width)
             if np.abs(rows).max() > WHOLE:
-                return None
+                return super().together(events)
             if self._many is None:
                 self._many = self._compile.many(self._names)
             with np.errstate(all="ignore"):
                 found = self._many(rows)
-        except Exception:  # a text for a number, an overflow: of one event, so each is asked about by itself
-            return None
+        except Exception:  # a text for a number, an overflow: of one event most likely
+            return super().together(events)
         self._asked += len(events)
         return found
 

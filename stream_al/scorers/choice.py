@@ -104,7 +104,7 @@ def _agree(scalers: list[Any], classifier: Any) -> bool:
             for y in events[number - 6 : number] * 3:  # asked again, for what is compiled when it is worth it
                 if repr(sorted(scorer(y).items())) != repr(sorted(river(y).items())):
                     return False
-            together = scorer.together(events[number - 19 : number + 1]) or {}
+            together = scorer.together(events[number - 19 : number + 1])
             for label, column in together.items():
                 if column.tolist() != [river(y)[label] for y in events[number - 19 : number + 1]]:
                     return False

@@ -29,8 +29,8 @@ from stream_al.amendments import ListedLog
 from stream_al.build import build_learner
 from stream_al.config import Config, load_config
 from stream_al.errors import BrokerError
+from stream_al.log_codec import ExampleRow
 from stream_al.ports import LabelledRow
-from stream_al.records import Example
 
 CONFIG = """
 [model]
@@ -222,7 +222,8 @@ class Pipeline:
         places = Counter(header(record, EVENT) for record in self.read("predictions"))
         assert max(places.values(), default=1) == 1, places.most_common(5)
         log = ListedLog(read_logged(record) for record in self.read("examples"))
-        learned = Counter(record.event_id for record in log if isinstance(record, Example))
+        learned = Counter(record.event_id for record in log if isinstance(record, ExampleRow))
+        assert bool(learned) == any(log)
         assert max(learned.values(), default=1) == 1, learned.most_common(5)
         model = build_learner(self.config).model
         folds = [model.digest()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from pipelines import Oracle, Pipeline, rows
 from connectors.kafka import client, session
 from connectors.kafka.worker import KafkaWorker
 from stream_al.config import KafkaConfig, load_config
-from stream_al.records import Example
+from stream_al.records import Example, LoggedExample
 
 SOAK = bool(os.environ.get("STREAM_AL_SOAK"))
 
@@ -41,14 +41,14 @@ def recovered(pipeline: Pipeline) -> tuple[KafkaWorker, list[str], int]:
     told: list[str] = []
     worker = KafkaWorker(pipeline.config, tell=told.append)
     folded = 0
-    learn = worker.model.learn
+    learn_all = worker.model.learn_all
 
-    def counted(example: Example) -> str | None:
+    def counted(examples: Sequence[LoggedExample]) -> dict[int, str]:
         nonlocal folded
-        folded += 1
-        return learn(example)
+        folded += len(examples)
+        return learn_all(examples)
 
-    worker.model.learn = counted  # type: ignore[method-assign]
+    worker.model.learn_all = counted  # type: ignore[method-assign]
     worker.recover()
     return worker, told, folded
 

@@ -162,6 +162,18 @@ def test_an_old_query_holds_up_so_many_newer_ones_and_no_more() -> None:
     assert len(watch.dump()) < 10_000
 
 
+def test_an_event_asked_about_again_before_its_first_query_is_counted_is_counted_twice() -> None:
+    watch = Accuracy()
+    for number, name in enumerate(("old", "twice", "twice")):
+        watch.pass_by(number, "a", 0.9, 0.5, name)
+        if name == "twice":
+            watch.settle(name, "a" if number == 1 else "b")
+    assert watch.whole(3).labels == 0  # the oldest is open
+    watch = Accuracy.load(watch.dump())
+    watch.settle("old", "a")
+    assert (watch.whole(3).labels, watch.whole(3).wrong) == (3, 1)
+
+
 def test_recent_is_of_the_last_half_to_whole_window() -> None:
     watch = Accuracy(window=100)
     for number in range(1000):

@@ -38,9 +38,9 @@ def test_a_round_learns_exactly_the_least_sure():
     learned = []
 
     class Watched(Model):
-        def learn(self, example):
-            learned.append(example.event_id)
-            return super().learn(example)
+        def learn_all(self, examples):
+            learned.extend(example.event_id for example in examples)
+            return super().learn_all(examples)
 
     made = []
 

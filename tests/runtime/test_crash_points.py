@@ -453,7 +453,7 @@ def test_groups_verify_after_crashes_whatever_was_said_of_them(tmp_path: Path) -
     store.close()
     assert {"taught", "dropped", "check", "split"} <= statuses
     propagated = [record for record in log if record.propagated_from]
-    assert {type(record).__name__ for record in propagated} == {"Example", "Amendment"}
+    assert {isinstance(record, Amendment) for record in propagated} == {False, True}
     verdict = verify(tmp_path / "store.db", lambda pipeline: world.learner())
     assert verdict.differences == []
     assert verdict.digest == world.remains()["digest"]

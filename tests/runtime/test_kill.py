@@ -17,7 +17,7 @@ from streams import rows, write_jsonl
 from connectors.sqlite import connect, progress_of, read_examples, verify
 from stream_al.cli.assemble import assembled, learner_of
 from stream_al.config import load_config
-from stream_al.records import Example
+from stream_al.log_codec import ExampleRow
 
 EVENTS = 12_000
 PREDICTION_BYTES = 300
@@ -118,7 +118,7 @@ def facts(folder: Path) -> dict[str, Any]:
         assert answered == [event.id for event in rows(EVENTS, seed=3, twice=50)]
         labels = connection.execute("SELECT number, event_id, outcome FROM labels ORDER BY number").fetchall()
         log = list(read_examples(connection, store))
-        examples = [record for record in log if isinstance(record, Example)]
+        examples = [record for record in log if isinstance(record, ExampleRow)]
         learned = Counter(example.event_id for example in examples)
         assert max(learned.values()) == 1
         assert [number for number, _, _ in labels] == list(range(len(labels)))
