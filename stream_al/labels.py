@@ -125,13 +125,16 @@ class LabelDesk:
         self.people = Reliability() if self.rules.agreement == "weighted" or self.gold.questions else None
         """How far the annotators are trusted, where the rules weigh them or gold questions test them."""
 
-    def keep_in(self, table: QueryTable | None) -> None:
-        """Leave the open queries with a store that can look them up; before there are any, and before `load`.
+    def keep_in(self, table: QueryTable) -> None:
+        """Leave the open queries with a store that can look them up; before `load`, if there is something to load.
 
         What changes reaches the store by `take_changes`, and the desk must hear that it has (`committed`).
         """
-        self._table = table
+        opened, self._table = list(self._open), table
         self._open = self._stored()
+        for held in opened:
+            self._open.add(held)
+            self._note(held)
 
     def _stored(self) -> OpenQueries | StoredQueries:
         """Return the open queries as the store has them; none without a store that keeps them."""

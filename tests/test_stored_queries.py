@@ -99,7 +99,8 @@ class Twins(RuleBasedStateMachine):
         """Give both a new desk, as a process that starts does."""
         self.desks = LabelDesk(self.rules, gold=GOLD), LabelDesk(self.rules, gold=GOLD)
         for desk, store in zip(self.desks, (self.held, self.kept), strict=True):
-            desk.keep_in(store.open_queries)  # type: ignore[attr-defined]
+            if store.open_queries is not None:  # type: ignore[attr-defined]
+                desk.keep_in(store.open_queries)  # type: ignore[attr-defined]
             found = store.recover()  # type: ignore[attr-defined]
             if found is not None:
                 desk.load(found.queries, found.progress.clock, found.progress.desk)
@@ -285,6 +286,18 @@ def test_a_worker_leaves_the_same_store_whether_or_not_it_holds_the_open_queries
     assert found[0] == found[1]
     statuses = {status for _, status, *_ in found[0]["queries"]}
     assert statuses >= {"answered", "checked", "expired", "open", "withdrawn"}
+
+
+def test_a_learner_that_had_asked_before_it_got_a_store_takes_its_queries_along(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    learner = streams.learner(budget=1.0)
+    learner.answer(rows(5))
+    recordings.run_pipeline(path, learner, rows(8)[5:], recordings.People(silent=1.0))
+    with closing(connect(path)) as connection:
+        found = connection.execute(
+            "SELECT event_id FROM queries WHERE status = 'open' ORDER BY asked"
+        ).fetchall()
+    assert [event_id for (event_id,) in found] == [f"e{number}" for number in range(8)]
 
 
 def contents(path: Path) -> dict[str, list[Any]]:

@@ -12,7 +12,7 @@ from stream_al.query_state import QueryState
 
 _FIELDS: Final = ", ".join(QueryState._fields)
 _AT_ONCE: Final = 64
-"""Rows read at a time. An open statement would keep the connection's snapshot, and no commit could be made on a newer one."""
+"""Rows read at a time. An open statement would keep the connection's snapshot, and nothing newer could be written upon."""
 
 
 class OpenTable:

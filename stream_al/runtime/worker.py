@@ -115,7 +115,8 @@ class Worker:
     def recover(self) -> None:
         """Bring learner, sources and sink to where the store left off."""
         recovered = self._store.recover()
-        self.learner.desk.keep_in(self._store.open_queries)
+        if self._store.open_queries is not None:
+            self.learner.desk.keep_in(self._store.open_queries)
         if recovered is None:
             self._sink.recover({}, {})
             self.progress.lengths = self._sink.lengths()

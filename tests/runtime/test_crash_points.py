@@ -67,7 +67,9 @@ class Fragile:
 
         def call(*arguments: Any, **named: Any) -> Any:
             if arguments and str(arguments[0]).startswith("SELECT"):
-                return found(*arguments, **named)  # a look at the store: to die there is to die at what is beside it
+                return found(
+                    *arguments, **named
+                )  # a look at the store: to die there is to die at what is beside it
             self._fuse()
             result = found(*arguments, **named)
             self._fuse()
