@@ -10,6 +10,7 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,19 @@ def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     request.getfixturevalue("can_start")
     with Broker(tmp_path_factory.mktemp("kafka")) as broker:
         yield broker.bootstrap
+
+
+@pytest.fixture(params=["kafka-python", "confluent"])
+def each_client(request: pytest.FixtureRequest) -> str:
+    """What ``[kafka] client`` may be: one after the other. A client that is missing fails the test in CI."""
+    name: str = request.param
+    why = "confluent-kafka is not installed: `pip install 'stream-al[confluent]'`"
+    missing = name == "confluent" and find_spec("confluent_kafka") is None
+    if missing and os.environ.get("CI") == "true":
+        pytest.fail(why, pytrace=False)
+    if missing:
+        pytest.skip(why)
+    return name
 
 
 @pytest.fixture
