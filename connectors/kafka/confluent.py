@@ -30,6 +30,7 @@ _TOKEN_SECONDS: Final = 10.0
 _ORDER: Final = sys.byteorder
 logger: Final = logging.getLogger("connectors.kafka.confluent")
 """Where librdkafka's log goes; it names no secrets unless its ``debug`` is set, which nothing here does."""
+logger.addHandler(logging.NullHandler())  # by itself it would say every attempt to connect on the terminal
 
 
 def common(config: KafkaConfig) -> dict[str, Any]:
@@ -43,6 +44,8 @@ def common(config: KafkaConfig) -> dict[str, Any]:
         "security.protocol": config.protocol,
         # A broker that is back should be found as soon as by the other clients of the worker.
         "reconnect.backoff.max.ms": 1000,
+        # Beginning anew at the bootstrap addresses, it tries them without a pause; a new session does that as well.
+        "metadata.recovery.strategy": "none",
         "logger": logger,
     }
     if config.protocol.endswith("SSL"):
@@ -137,9 +140,8 @@ def packed(member: ConsumerGroupMetadata) -> bytes:
     generation = int(member.generation_id).to_bytes(4, _ORDER, signed=True)
     instance = member.group_instance_id
     last = b"\x01" if instance is None else b"\x00" + instance.encode() + b"\x00"
-    return (
-        b"CGMDv2:" + generation + member.group_id.encode() + b"\0" + member.member_id.encode() + b"\0" + last
-    )
+    names = f"{member.group_id}\0{member.member_id}\0"
+    return b"CGMDv2:" + generation + names.encode() + last
 
 
 def check_packing(made: Any, group: str) -> None:

@@ -114,7 +114,6 @@ class ConfluentConsumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python ha
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Read on from an offset; what was fetched and not returned is forgotten."""
-        assert partition in self.assignment(), partition
         self._positions[partition] = offset
         self._moved.add(partition)
 
@@ -153,10 +152,10 @@ class ConfluentConsumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python ha
         come = (wanted - self._read) | (wanted & self._moved)
         with translated():
             if gone:
-                made.incremental_unassign([Place(*partition) for partition in gone])
+                made.incremental_unassign([Place(p.topic, p.partition) for p in gone])
             self._read -= gone
             if come:
-                made.incremental_assign([Place(*p, self._positions[p]) for p in come])
+                made.incremental_assign([Place(p.topic, p.partition, self._positions[p]) for p in come])
             self._read |= come
         self._moved -= come
 
@@ -182,7 +181,8 @@ class ConfluentConsumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python ha
 
     def _taken(self, messages: list[Any]) -> dict[TopicPartition, list[Record]]:
         result: dict[TopicPartition, list[Record]] = {}
-        topic, number, records = None, -1, []  # of the message before, as they come in long runs
+        topic: Any = None  # of the message before, as they come in long runs
+        number, records = -1, []
         for message in messages:
             if message.error() is not None:
                 self._take_word(message)
@@ -202,7 +202,8 @@ class ConfluentConsumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python ha
                 )
             )
         for partition, records in result.items():
-            self._positions[partition] = records[-1].offset + 1
+            # The end may have been told with them.
+            self._positions[partition] = max(self._positions[partition], records[-1].offset + 1)
         return result
 
     def _take_word(self, message: Any) -> None:

@@ -97,7 +97,7 @@ class ConfluentProducer:
         self, offsets: Mapping[TopicPartition, OffsetAndMetadata], member: ConsumerGroupMetadata
     ) -> None:
         """Commit offsets and their metadata with the transaction, if the membership is still the group's (KIP-447)."""
-        places = [Place(*partition, at.offset, at.metadata) for partition, at in offsets.items()]
+        places = [Place(p.topic, p.partition, at.offset, at.metadata) for p, at in offsets.items()]
         with translated():
             self._producer.send_offsets_to_transaction(places, packed(member), self._patience)
 
