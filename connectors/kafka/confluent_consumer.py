@@ -17,7 +17,7 @@ from stream_al.config import KafkaConfig
 
 _LONGEST: Final = 0.1
 """Seconds of waiting without a look at the group, and at signals."""
-_SETTINGS: Final = {
+SETTINGS: Final = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "auto.offset.reset": "earliest",
@@ -35,6 +35,7 @@ _SETTINGS: Final = {
     # So long, a second by default, nothing is fetched when there was enough.
     "fetch.queue.backoff.ms": 10,
 }
+"""How records are fetched, whoever asks."""
 
 
 class Record(NamedTuple):
@@ -87,7 +88,7 @@ class ConfluentConsumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python ha
         if self._made is None:
             isolation = {"isolation.level": self.config["isolation_level"], "group.id": self._kafka.group}
             with translated():
-                self._made = Fetcher(common(self._kafka) | _SETTINGS | isolation)
+                self._made = Fetcher(common(self._kafka) | SETTINGS | isolation)
         return self._made
 
     def close(self, autocommit: bool = True, timeout_ms: float | None = None) -> None:
