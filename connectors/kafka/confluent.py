@@ -22,7 +22,7 @@ import kafka.errors as ke
 from kafka.structs import ConsumerGroupMetadata
 
 from stream_al.config import KafkaConfig
-from stream_al.errors import ConfigError
+from stream_al.errors import ConfigError, StreamALError
 
 _TOKEN_SECONDS: Final = 10.0
 """How long librdkafka may keep a token. Ours are kept by who gives them, and a file may change at any time."""
@@ -84,7 +84,15 @@ def _tokens(config: KafkaConfig) -> Callable[[str], tuple[str, float]]:
     from connectors.kafka.tokens import token_provider
 
     provider = token_provider(config)
-    return lambda _: (provider.token(), time.time() + _TOKEN_SECONDS)
+
+    def asked(_: str) -> tuple[str, float]:
+        try:
+            return provider.token(), time.time() + _TOKEN_SECONDS
+        except StreamALError as error:  # nobody hears of it otherwise
+            logger.warning("there is no token now: %s", error)
+            raise
+
+    return asked
 
 
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────
