@@ -86,12 +86,17 @@ def topics(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def make(kafka: str, topics: str, tmp_path: Path) -> Iterator[Callable[..., Pipeline]]:
-    """Make a pipeline that asks about everything, of two partitions."""
+def make(
+    request: pytest.FixtureRequest, kafka: str, topics: str, tmp_path: Path
+) -> Iterator[Callable[..., Pipeline]]:
+    """Make a pipeline that asks about everything, of two partitions; with `each_client` where the test uses that."""
     made: list[Pipeline] = []
+    usual: dict[str, Any] = {"partitions": 2, "budget": 1.0}
+    if "each_client" in request.fixturenames:
+        usual["client"] = request.getfixturevalue("each_client")
 
     def pipeline(**settings: Any) -> Pipeline:
-        made.append(Pipeline(kafka, topics, tmp_path, **{"partitions": 2, "budget": 1.0, **settings}))
+        made.append(Pipeline(kafka, topics, tmp_path, **(usual | settings)))
         return made[-1]
 
     yield pipeline

@@ -169,7 +169,8 @@ class Pipeline:
         return (self.folder / f"{name}.log").read_text()[-5000:]
 
     def close(self) -> None:
-        for process in self.workers.values():
+        while self.workers:
+            _, process = self.workers.popitem()
             process.send_signal(signal.SIGCONT)
             process.kill()
             process.communicate()
