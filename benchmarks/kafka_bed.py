@@ -77,11 +77,13 @@ class Bed:
     folder: Path
     rows: list[Row]
     made: int = 0
+    client: str = "kafka-python"
+    """The workers' client; what measures them is kafka-python always."""
 
     def pipeline(self, **settings: Any) -> Pipeline:
         """Return a pipeline with topics of its own, made; for the settings see `Pipeline`."""
         self.made += 1
-        made = Pipeline(self, f"cost-{os.getpid()}-{self.made}", **settings)
+        made = Pipeline(self, f"cost-{os.getpid()}-{self.made}", self.client, **settings)
         create(made.config())
         return made
 
@@ -106,6 +108,7 @@ class Pipeline:
 
     bed: Bed
     name: str
+    client: str
     predictions: str = "all"
     max_open: int = 10_000_000
     snapshots: bool = False
@@ -131,6 +134,7 @@ max_open = {self.max_open}
 {f"batch_size = {self.batch_size}" if self.batch_size else ""}
 [kafka]
 bootstrap = "{self.bed.bootstrap}"
+client = "{self.client}"
 group = "{self.name}"
 predictions = "{self.predictions}"
 {snapshots if self.snapshots else ""}
@@ -148,10 +152,10 @@ replication = 1
 
     @property
     def kafka(self) -> KafkaConfig:
-        """Its section on Kafka."""
+        """Its section on Kafka, for what measures."""
         found = self.config().kafka
         assert found is not None
-        return found
+        return found.model_copy(update={"client": "kafka-python"})
 
     def topic(self, which: str) -> str:
         """Return a topic's name."""

@@ -1,10 +1,12 @@
 """What running on Kafka costs: the real worker beside the bare loop, latency, memory, takeover and start.
 
     python benchmarks/kafka_cost.py [--quick] [--only throughput|latency|memory|takeover|start]
+                                    [--client kafka-python|confluent]
                                     [--bootstrap HOST:PORT] [--data electricity.csv.gz]
 
-Starts a broker of its own (Java and Maven are needed) unless one is named. Bare is kafka-python's consumer and
-producer around River's ``predict_proba_one``, with as many records out, of the same size (`kafka_bare.py`).
+Starts a broker of its own (Java and Maven are needed) unless one is named. All is measured with both clients, if
+confluent-kafka is installed, unless one is named. Bare is the client's consumer and producer around River's
+``predict_proba_one``, with as many records out, of the same size (`kafka_bare.py`).
 All ratios are of runs one after the other, on the same broker. The events become visible at once, when all workers
 have their share; what counts is the time until the last output is on the broker. A run during which other processes
 had more than 8 % of the machine is done again. Without --data the events are drawn from river's RandomRBF, seven
@@ -16,6 +18,7 @@ This file is not called kafka.py, which would hide kafka-python from itself.
 from __future__ import annotations
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 
 from kafka_bed import Bed, aside, bed, console, cores, rows
@@ -24,6 +27,7 @@ from kafka_state import memory, start, takeover
 from kafka_throughput import throughput, undisturbed
 from rich.table import Table
 
+CLIENTS = ("kafka-python", "confluent")
 PARTS = ("throughput", "latency", "memory", "takeover", "start")
 
 
@@ -64,59 +68,90 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=1_000_000, help="the most that are open")
     parser.add_argument("--examples", type=int, default=20_000, help="on the log when a worker starts")
     parser.add_argument("--only", choices=PARTS)
-    parser.add_argument("--quick", action="store_true", help="all of it, small, in about two minutes")
+    parser.add_argument("--client", choices=CLIENTS, help="one client; otherwise both")
+    parser.add_argument("--quick", action="store_true", help="all of it, small, in some minutes")
     options = parser.parse_args()
     if options.quick:
         options.events, options.rounds, options.seconds = 20_000, 1, 5.0
         options.queries, options.examples = 10_000, 5_000
-    goals = Goals()
+    clients = (
+        (options.client,) if options.client else CLIENTS[: 1 + (find_spec("confluent_kafka") is not None)]
+    )
+    goals, rates = Goals(), Rates()
     data = rows(options.data, options.label_column)
     with bed(options.bootstrap, data) as ground:
         for part in (options.only,) if options.only else PARTS:
-            run(part, ground, options, goals)
+            if part == "throughput":
+                measure_throughput(ground, clients, options, goals, rates)
+                continue
+            for ground.client in clients:
+                run(part, ground, options, goals, rates)
     goals.show()
 
 
-def run(part: str, ground: Bed, options: argparse.Namespace, goals: Goals) -> None:
-    """Measure one part."""
-    if part == "throughput":
-        counts = (1, 2) if options.quick else (1, 2, 4)
-        others = () if options.quick else ("queried", "none")
-        found = throughput(ground, options.events, options.rounds, counts, others, 0 if options.quick else 1)
-        options.rates = {n: found[f"ours {n} all rate"] for n in (1, 2)}
+Rates = dict[tuple[str, int], float]
+"""By client and number of workers, the events a second that they can do."""
+
+
+def measure_throughput(
+    ground: Bed, clients: tuple[str, ...], options: argparse.Namespace, goals: Goals, rates: Rates
+) -> None:
+    """Measure it, of all clients in turns."""
+    counts = (1, 2) if options.quick else (1, 2, 4)
+    others = () if options.quick else ("queried", "none")
+    found = throughput(
+        ground, clients, options.events, options.rounds, counts, others, 0 if options.quick else 1
+    )
+    for client in clients:
+        rates |= {(client, n): found[f"{client} ours {n} all rate"] for n in (1, 2)}
         for workers in (1, 2):
-            goals.least(f"throughput of {workers} workers, of bare", found[f"{workers} all of bare"], 0.80)
-            goals.tell("  CPU of bare for an event, of ours", f"{found[f'{workers} all cpu']:.2f}")
+            name = f"{client}: throughput of {workers} workers, of bare"
+            goals.least(name, found[f"{client} {workers} all of bare"], 0.80)
+            goals.tell("  CPU of bare for an event, of ours", f"{found[f'{client} {workers} all part']:.2f}")
         goals.tell(
-            f"2 workers, times one ({cores()} cores, the broker on them too)",
-            f"{options.rates[2] / options.rates[1]:.2f}; bare "
-            f"{found['bare 2 all rate'] / found['bare 1 all rate']:.2f}",
+            f"  2 workers, times one ({cores()} cores, the broker on them too)",
+            f"{rates[client, 2] / rates[client, 1]:.2f}; bare "
+            f"{found[f'{client} bare 2 all rate'] / found[f'{client} bare 1 all rate']:.2f}",
         )
-    elif part == "latency":
-        if not hasattr(options, "rates"):
-            with aside.status("the highest rates"):
-                events = options.events
-                options.rates = {n: undisturbed(ground, "ours", n, events, "all").rate for n in (1, 2)}
-        found = latency(ground, {n: rate / 2 for n, rate in options.rates.items()}, options.seconds)
-        for workers in options.rates:
-            goals.below(
-                f"event to prediction, p99, {workers} workers", found[f"{workers} prediction p99"], 250, "ms"
+    if len(clients) == 2:
+        for kind in ("ours", "bare"):
+            cpu = [found[f"{client} {kind} 1 all cpu"] for client in reversed(clients)]
+            rate = [found[f"{client} {kind} 1 all rate"] for client in reversed(clients)]
+            goals.tell(
+                f"confluent beside kafka-python, {kind}, one worker",
+                f"{cpu[0] / cpu[1]:.2f}× the CPU, {rate[0] / rate[1]:.2f}× the events/s",
             )
-        goals.below("label to learned by both workers, p99", found["2 fold p99"], 1000, "ms")
+
+
+def run(part: str, ground: Bed, options: argparse.Namespace, goals: Goals, rates: Rates) -> None:
+    """Measure one of the other parts, of one client."""
+    client = ground.client
+    if part == "latency":
+        for workers in (1, 2):
+            if (client, workers) not in rates:
+                with aside.status("the highest rates"):
+                    rates[client, workers] = undisturbed(ground, "ours", workers, options.events, "all").rate
+        found = latency(ground, {n: rates[client, n] / 2 for n in (1, 2)}, options.seconds)
+        for workers in (1, 2):
+            name = f"{client}: event to prediction, p99, {workers} workers"
+            goals.below(name, found[f"{workers} prediction p99"], 250, "ms")
+        goals.below(f"{client}: label to learned by both workers, p99", found["2 fold p99"], 1000, "ms")
     elif part == "memory":
         sizes = tuple(n for n in (10_000, 100_000, 1_000_000) if n <= options.queries) or (options.queries,)
         found = memory(ground, sizes)
-        goals.tell(f"memory with {sizes[-1]:,} open queries", f"{found['resident MB']:,.0f} MB")
+        goals.tell(f"{client}: memory with {sizes[-1]:,} open queries", f"{found['resident MB']:,.0f} MB")
         goals.tell("  an open query", f"{found['bytes a query']:,.0f} bytes")
     elif part == "takeover":
         count = min(100_000, options.queries)
         found = takeover(ground, count, options.rounds)
-        goals.below(f"first prediction after joining, {count:,} open", found["first prediction"], 5, "s")
+        goals.below(
+            f"{client}: first prediction after joining, {count:,} open", found["first prediction"], 5, "s"
+        )
         goals.below("  its labels' queries read", found["labels ready"], 5, "s")
     else:
         found = start(ground, options.examples, options.rounds)
         goals.below(
-            f"start from a snapshot, folding {options.examples:,} takes {found['folding']:.2f} s",
+            f"{client}: start from a snapshot, folding {options.examples:,} takes {found['folding']:.2f} s",
             found["snapshot"], found["folding"], "s",
         )  # fmt: skip
 

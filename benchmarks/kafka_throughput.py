@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import NamedTuple
 
@@ -95,14 +95,20 @@ def undisturbed(bed: Bed, kind: str, workers: int, events: int, predictions: str
 
 
 def throughput(
-    bed: Bed, events: int, rounds: int, counts: tuple[int, ...], others: tuple[str, ...], again: int
+    bed: Bed,
+    clients: Sequence[str],
+    events: int,
+    rounds: int,
+    counts: tuple[int, ...],
+    others: tuple[str, ...],
+    again: int,
 ) -> dict[str, float]:
     """Print the table; return the goals' figures and the rates other parts need.
 
     Parameters
     ----------
-    bed, events, rounds
-        Where, with how many events in each run, and how often.
+    bed, clients, events, rounds
+        Where, with what, with how many events in each run, and how often.
     counts
         How many workers; the bare loop runs as two at most.
     others
@@ -112,44 +118,47 @@ def throughput(
     """
     ways = [("bare", n, "all") for n in counts if n <= 2] + [("ours", n, "all") for n in counts]
     ways += [(kind, 1, wanted) for wanted in others for kind in ("bare", "ours")]
-    ways.sort(key=lambda way: (way[2], way[1], way[0]))  # bare, ours, bare, ours
-    found: dict[tuple[str, int, str], list[Run]] = {way: [] for way in ways}
+    # Bare, ours, bare, ours, and those of both clients one after the other.
+    ways.sort(key=lambda way: (way[2], way[1], way[0]))
+    found: dict[tuple[str, str, int, str], list[Run]] = {}
     with aside.status("warming up the broker"):
         run(bed, "bare", 1, events // 2)
     for number in range(rounds):
         for kind, workers, wanted in ways:
-            with aside.status(
-                f"throughput, round {number + 1}/{rounds}: {kind}, {workers} workers, {wanted}"
-            ):
-                one = undisturbed(bed, kind, workers, events, wanted, again)
-            found[kind, workers, wanted].append(one)
-            aside.print(
-                f"{kind} {workers} {wanted}: {one.rate:,.0f}/s, {one.cpu:.1f} µs, broker {one.broker:.1f} µs, "
-                f"others {one.others:.0%}, shares {one.shares}", style="dim", highlight=False,
-            )  # fmt: skip
+            for bed.client in clients:
+                what = f"{bed.client}, {kind}, {workers} workers, {wanted}"
+                with aside.status(f"throughput, round {number + 1}/{rounds}: {what}"):
+                    one = undisturbed(bed, kind, workers, events, wanted, again)
+                found.setdefault((bed.client, kind, workers, wanted), []).append(one)
+                aside.print(
+                    f"{what}: {one.rate:,.0f}/s, {one.cpu:.1f} µs, broker {one.broker:.1f} µs, "
+                    f"others {one.others:.0%}, shares {one.shares}", style="dim", highlight=False,
+                )  # fmt: skip
     table = Table(
-        "", "workers", "predictions", "events/s", "each", "of bare", "CPU µs/event", "bare's part", "broker µs",
-        "others", "shares",
+        "client", "", "workers", "predictions", "events/s", "each", "of bare", "CPU µs/event", "bare's part",
+        "broker µs", "others", "shares",
         title=f"{events:,} events, {BUDGET:.0%} asked about, {cores()} cores with the broker on them; medians of {rounds}",
     )  # fmt: skip
     result: dict[str, float] = {}
-    for kind, workers, wanted in ways:
-        runs = found[kind, workers, wanted]
-        rate, cpu = median(r.rate for r in runs), median(r.cpu for r in runs)
-        pairs = list(zip(found.get(("bare", workers, wanted), []), runs, strict=False))
-        beside = median(ours.rate / bare.rate for bare, ours in pairs) if pairs else 0.0
-        part = median(bare.cpu / ours.cpu for bare, ours in pairs) if pairs else 0.0
-        shown = kind == "ours" and pairs
-        table.add_row(
-            kind, str(workers), wanted, f"{rate:,.0f}", f"{rate / workers:,.0f}",
-            f"{beside:.2f}" if shown else "", f"{cpu:.1f}", f"{part:.2f}" if shown else "",
-            f"{median(r.broker for r in runs):.1f}" if bed.broker_pid else "?",
-            f"{max(r.others for r in runs):.0%}" if bed.broker_pid else "?",
-            " ".join(dict.fromkeys(r.shares for r in runs)),
-        )  # fmt: skip
-        result[f"{kind} {workers} {wanted} rate"] = rate
-        if shown:
-            result[f"{workers} {wanted} of bare"] = beside
-            result[f"{workers} {wanted} cpu"] = part
+    for client in clients:
+        for kind, workers, wanted in ways:
+            runs = found[client, kind, workers, wanted]
+            rate, cpu = median(r.rate for r in runs), median(r.cpu for r in runs)
+            pairs = list(zip(found.get((client, "bare", workers, wanted), []), runs, strict=False))
+            beside = median(ours.rate / bare.rate for bare, ours in pairs) if pairs else 0.0
+            part = median(bare.cpu / ours.cpu for bare, ours in pairs) if pairs else 0.0
+            shown = kind == "ours" and pairs
+            table.add_row(
+                client, kind, str(workers), wanted, f"{rate:,.0f}", f"{rate / workers:,.0f}",
+                f"{beside:.2f}" if shown else "", f"{cpu:.1f}", f"{part:.2f}" if shown else "",
+                f"{median(r.broker for r in runs):.1f}" if bed.broker_pid else "?",
+                f"{max(r.others for r in runs):.0%}" if bed.broker_pid else "?",
+                " ".join(dict.fromkeys(r.shares for r in runs)),
+            )  # fmt: skip
+            result[f"{client} {kind} {workers} {wanted} rate"] = rate
+            result[f"{client} {kind} {workers} {wanted} cpu"] = cpu
+            if shown:
+                result[f"{client} {workers} {wanted} of bare"] = beside
+                result[f"{client} {workers} {wanted} part"] = part
     console.print(table)
     return result

@@ -53,7 +53,7 @@ def test_the_help_imports_no_library_that_only_commands_need() -> None:
     code = "import sys; from stream_al.cli.app import app; sys.argv = ['stream-al', '--help']; app(standalone_mode=False)"
     found = imported_by(code)
     assert "typer" in found
-    assert not found & (HEAVY | {"rich.live", "rich.progress", "kafka"})
+    assert not found & (HEAVY | {"rich.live", "rich.progress", "kafka", "confluent_kafka"})
     assert {name for name in found if name.startswith("stream_al.") and "cli" not in name} == {
         "stream_al.errors"
     }

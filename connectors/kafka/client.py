@@ -6,6 +6,8 @@ Only these functions unwrap the secrets of a configuration.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,8 +16,6 @@ from stream_al.errors import ConfigError
 
 if TYPE_CHECKING:
     from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
-
-_NEEDED: Final = (3, 0, 12)
 
 _FETCH_BYTES: Final = 4 * 2**20
 """Of a partition, in one fetch. No limit on a record: a broker hands out at least one batch, however large."""
@@ -32,14 +32,29 @@ def require_kafka() -> None:
     ConfigError
         Naming the extra to install.
     """
-    remedy = "pip install 'stream-al[kafka]'"
+    _require("kafka-python", (3, 0, 12), "[kafka]: running on Kafka needs", "kafka")
+
+
+def require_confluent() -> None:
+    """Make sure that a confluent-kafka that works is installed.
+
+    Raises
+    ------
+    ConfigError
+        Naming the extra to install.
+    """
+    _require("confluent-kafka", (2, 16), '[kafka] client = "confluent" needs', "confluent")
+
+
+def _require(package: str, oldest: tuple[int, ...], who: str, extra: str) -> None:
+    remedy = f"pip install 'stream-al[{extra}]'"
     try:
-        found = version("kafka-python")
+        found = version(package)
     except PackageNotFoundError:
-        raise ConfigError(f"[kafka]: running on Kafka needs the `kafka` extra: {remedy}") from None
-    if tuple(int(part) for part in found.split(".")[:3] if part.isdigit()) < _NEEDED:
-        needed = ".".join(map(str, _NEEDED))
-        raise ConfigError(f"[kafka]: kafka-python {found} is older than {needed}: {remedy}")
+        raise ConfigError(f"{who} the `{extra}` extra: {remedy}") from None
+    if tuple(int(part) for part in found.split(".")[:3] if part.isdigit()) < oldest:
+        needed = ".".join(map(str, oldest))
+        raise ConfigError(f"{who} {package} {needed} or newer, and {found} is installed: {remedy}")
 
 
 def common(config: KafkaConfig) -> dict[str, Any]:
@@ -93,6 +108,12 @@ def consumer(config: KafkaConfig, **overrides: Any) -> KafkaConsumer:
 
     from connectors.kafka.connection import connected
 
+    kind: Callable[..., Any] = KafkaConsumer
+    if config.client == "confluent":
+        require_confluent()
+        from connectors.kafka.confluent_consumer import ConfluentConsumer
+
+        kind = partial(ConfluentConsumer, config)
     settings: dict[str, Any] = {
         "enable_auto_commit": False,
         "isolation_level": "read_committed",
@@ -103,7 +124,7 @@ def consumer(config: KafkaConfig, **overrides: Any) -> KafkaConsumer:
         "max_partition_fetch_bytes": _FETCH_BYTES,
         "check_crcs": True,
     }
-    return connected(KafkaConsumer, config, common(config) | settings | overrides)
+    return connected(kind, config, common(config) | settings | overrides)
 
 
 def producer(config: KafkaConfig, **overrides: Any) -> KafkaProducer:
@@ -148,15 +169,51 @@ def give_up(producer: KafkaProducer, patience: float = 5.0) -> None:
         producer.close(timeout=patience)
 
 
-def transactional_producer(config: KafkaConfig, name: str, **overrides: Any) -> KafkaProducer:
-    """Return a `producer` of transactions that fail as a whole.
+def transactional_producer(
+    config: KafkaConfig, name: str, *, transaction_timeout_ms: int, max_block_ms: int = 60_000
+) -> Any:
+    """Return a producer of transactions that fail as a whole, by the client that the configuration names.
 
+    Parameters
+    ----------
+    config
+        The connection.
+    name
+        The transactional id.
+    transaction_timeout_ms
+        After so many milliseconds the broker aborts a transaction.
+    max_block_ms
+        So long a call may wait.
+
+    Raises
+    ------
+    BrokerError
+        When no broker can be reached, which librdkafka notices only by `init_transactions`.
+    ConfigError
+        When a broker refuses the login, or its certificate is not trusted.
+
+    Notes
+    -----
     kafka-python 3.0.12 answers some errors of a record (as of one that comes when the broker has ended the transaction
     already) by beginning a new epoch, which aborts what was sent, and goes on with the rest as if nothing had
     happened (KIP-360 leaves that to idempotent producers without transactions). Where it believes that the broker
     knows no epochs it lets the transaction fail, which is what is wanted.
     """
-    made = producer(config, transactional_id=name, **overrides)
+    if config.client == "confluent":
+        require_confluent()
+        from connectors.kafka.confluent_producer import ConfluentProducer
+
+        return ConfluentProducer(config, name, transaction_timeout_ms, max_block_ms)
+    made = producer(
+        config,
+        transactional_id=name,
+        transaction_timeout_ms=transaction_timeout_ms,
+        max_block_ms=max_block_ms,
+        # Each transaction meets the end of the one before it, and waits so long to try again; the records of a
+        # batch come at once, so there is nothing to linger for.
+        retry_backoff_ms=5,
+        linger_ms=0,
+    )
     made._transaction_manager._supports_epoch_bump = lambda: False
     return made
 

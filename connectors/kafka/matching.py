@@ -20,6 +20,7 @@ from connectors.kafka.wire import (
     STATUS,
     VOTES,
     Message,
+    beside,
     header,
     json_header,
     partition_of,
@@ -290,7 +291,7 @@ class LabelLane:
 def read_letters(committed: OffsetAndMetadata | None) -> int:
     """Read from an offset's metadata up to where dead letters of the log of examples were written."""
     try:
-        return int(json.loads(committed.metadata)["letters"]) if committed is not None else 0
+        return int(beside(committed)["letters"]) if committed is not None else 0
     except (ValueError, TypeError, KeyError):
         return 0
 

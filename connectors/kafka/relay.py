@@ -9,7 +9,6 @@ it: before anything is produced that may be there, the topic is read to its end.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import threading
 import time
@@ -23,7 +22,7 @@ from connectors.kafka import client
 from connectors.kafka.connection import explained
 from connectors.kafka.lookup import Topics
 from connectors.kafka.seen import seen_in
-from connectors.kafka.wire import LABEL, partition_of, partitions
+from connectors.kafka.wire import LABEL, beside, partition_of, partitions
 from stream_al.annotate.relay import RelayStore, Seen
 from stream_al.codec import EventRow, decode_events
 from stream_al.config import KafkaConfig
@@ -273,7 +272,7 @@ class TopicRelay:
             for partition in self._events:
                 committed = self._ends.committed(partition, metadata=True, timeout_ms=_PATIENCE_MS)
                 with contextlib.suppress(ValueError, KeyError, TypeError):
-                    answered += int(json.loads(committed.metadata)["events"]) if committed is not None else 0
+                    answered += int(beside(committed)["events"]) if committed is not None else 0
         except KafkaError:  # nobody has made a group yet, or it is not for this user to know
             return None
         return answered

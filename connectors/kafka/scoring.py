@@ -10,7 +10,17 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from connectors.kafka.lookup import Topics
 from connectors.kafka.outbox import Outbox
-from connectors.kafka.wire import EVENT, Headers, Message, carried, key_of, partition_of, place, time_of
+from connectors.kafka.wire import (
+    EVENT,
+    Headers,
+    Message,
+    beside,
+    carried,
+    key_of,
+    partition_of,
+    place,
+    time_of,
+)
 from stream_al.codec import EventRow, decode_events, encode_json, encode_predictions
 from stream_al.errors import RecordError, SourceError
 from stream_al.learner import ActiveLearner
@@ -75,7 +85,7 @@ class EventLane:
         self.next = beginning if committed is None else committed.offset
         if committed is not None:
             self._committed = read_state(
-                committed.metadata, self.partition, self.learner.strategy, self._topics.fingerprint
+                committed, self.partition, self.learner.strategy, self._topics.fingerprint
             )
         self.roll_back()
 
@@ -186,7 +196,7 @@ class EventLane:
 
 
 def read_state(
-    metadata: str, partition: TopicPartition, strategy: QueryStrategy, fingerprint: str
+    committed: OffsetAndMetadata, partition: TopicPartition, strategy: QueryStrategy, fingerprint: str
 ) -> Standing:
     """Read what `EventLane.commit_with` wrote.
 
@@ -196,7 +206,7 @@ def read_state(
         When it is something else.
     """
     try:
-        content = json.loads(metadata)
+        content = beside(committed)
         if content["v"] != _VERSION or len(content["state"]) != len(strategy.start()):
             raise ValueError("written by another version of stream_al")
         if content["pipeline"] != fingerprint:

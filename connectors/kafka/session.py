@@ -109,10 +109,6 @@ class Session:
                     name,
                     transaction_timeout_ms=int(kafka.transaction_timeout * 1000),
                     max_block_ms=int(kafka.transaction_timeout * 1000) + 15_000,
-                    # Each transaction meets the end of the one before it, and waits so long to try again; the
-                    # records of a batch come at once, so there is nothing to linger for.
-                    retry_backoff_ms=5,
-                    linger_ms=0,
                 ),
                 patience,
             )

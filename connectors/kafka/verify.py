@@ -181,7 +181,7 @@ class _Verification:
                 self._decide_run(lane, list(part), predictions, asked)
             committed = self._history.committed.get(partition)
             if committed is not None:
-                found = read_state(committed.metadata, partition, self._strategy, self._topics.fingerprint)
+                found = read_state(committed, partition, self._strategy, self._topics.fingerprint)
                 again = lane.standing
                 if found != again:
                     self.verdict.add(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from kafka.partitioner import murmur2
-from kafka.structs import TopicPartition
+from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from stream_al.records import MAX_NAME
 
@@ -73,6 +73,17 @@ def header(record: Any, name: str) -> str | None:
 def json_header(name: str, content: object) -> tuple[str, bytes]:
     """Return a header that holds JSON."""
     return name, json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def beside(committed: OffsetAndMetadata) -> Any:
+    """Return what was committed with an offset, as JSON; confluent-kafka adds the NUL that ends it in C.
+
+    Raises
+    ------
+    ValueError
+        When it is something else.
+    """
+    return json.loads(committed.metadata.removesuffix("\0"))
 
 
 def time_of(record: Any) -> datetime | None:

@@ -41,6 +41,7 @@ class KafkaConfig(Section):
     """``[kafka]``: run on Kafka topics instead of files and a store."""
 
     bootstrap: str = "localhost:9092"
+    client: Literal["kafka-python", "confluent"] = "kafka-python"
     group: str = "stream-al"
     instance: str | None = Field(None, min_length=1)
     predictions: Literal["all", "queried", "none"] = "all"

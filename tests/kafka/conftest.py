@@ -10,6 +10,7 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,25 @@ def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield broker.bootstrap
 
 
+@pytest.fixture(scope="session")
+def confluent() -> str:
+    """What ``[kafka] client`` calls confluent-kafka. Skip the test, or fail it in CI, if it is not installed."""
+    why = "confluent-kafka is not installed: `pip install 'stream-al[confluent]'`"
+    missing = find_spec("confluent_kafka") is None
+    if missing and os.environ.get("CI") == "true":
+        pytest.fail(why, pytrace=False)
+    if missing:
+        pytest.skip(why)
+    return "confluent"
+
+
+@pytest.fixture(params=["kafka-python", "confluent"])
+def each_client(request: pytest.FixtureRequest) -> str:
+    """What ``[kafka] client`` may be, one after the other."""
+    name: str = request.param
+    return name if name == "kafka-python" else str(request.getfixturevalue("confluent"))
+
+
 @pytest.fixture
 def own_broker(can_start: None, tmp_path: Path) -> Iterator[Broker]:
     """A running broker of the test's own, to be killed and restarted at will."""
@@ -66,12 +86,17 @@ def topics(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def make(kafka: str, topics: str, tmp_path: Path) -> Iterator[Callable[..., Pipeline]]:
-    """Make a pipeline that asks about everything, of two partitions."""
+def make(
+    request: pytest.FixtureRequest, kafka: str, topics: str, tmp_path: Path
+) -> Iterator[Callable[..., Pipeline]]:
+    """Make a pipeline that asks about everything, of two partitions; with `each_client` where the test uses that."""
     made: list[Pipeline] = []
+    usual: dict[str, Any] = {"partitions": 2, "budget": 1.0}
+    if "each_client" in request.fixturenames:
+        usual["client"] = request.getfixturevalue("each_client")
 
     def pipeline(**settings: Any) -> Pipeline:
-        made.append(Pipeline(kafka, topics, tmp_path, **{"partitions": 2, "budget": 1.0, **settings}))
+        made.append(Pipeline(kafka, topics, tmp_path, **(usual | settings)))
         return made[-1]
 
     yield pipeline

@@ -20,7 +20,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 from streams import rows
 
-from connectors.kafka import client
+from connectors.kafka import client as clients
 from connectors.kafka.fold import read_logged
 from connectors.kafka.topics import create
 from connectors.kafka.verify import verify
@@ -46,6 +46,7 @@ max_open = {max_open}
 batch_size = {batch}
 [kafka]
 bootstrap = "{bootstrap}"
+client = "{client}"
 group = "{prefix}workers"
 session_timeout = {session}
 transaction_timeout = 5
@@ -86,6 +87,7 @@ class Pipeline:
         rules: str = "",
         batch: int = 300,
         session: float = 6.0,
+        client: str = "kafka-python",
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -101,6 +103,7 @@ class Pipeline:
                 rules=rules,
                 batch=batch,
                 session=session,
+                client=client,
             )
         )
         self.config: Config = load_config(self.path)
@@ -112,7 +115,7 @@ class Pipeline:
         self.truth: dict[str, Any] = {}
         self.summaries: list[dict[str, Any]] = []
         """What the workers said that came to their end."""
-        self.producer: KafkaProducer = client.producer(self.kafka)
+        self.producer: KafkaProducer = clients.producer(self.kafka)
 
     def topic(self, kind: str) -> str:
         return self.kafka.topics.name(kind)
@@ -166,7 +169,8 @@ class Pipeline:
         return (self.folder / f"{name}.log").read_text()[-5000:]
 
     def close(self) -> None:
-        for process in self.workers.values():
+        while self.workers:
+            _, process = self.workers.popitem()
             process.send_signal(signal.SIGCONT)
             process.kill()
             process.communicate()
@@ -193,7 +197,7 @@ class Pipeline:
     def read(self, kind: str) -> list[Any]:
         """Return all committed records of a topic."""
         found: list[Any] = []
-        with client.consumer(self.kafka) as consumer:
+        with clients.consumer(self.kafka) as consumer:
             share = partitions(self.topic(kind), consumer.partitions_for_topic(self.topic(kind)) or ())
             consumer.assign(share)
             ends = consumer.end_offsets(share)
@@ -206,7 +210,7 @@ class Pipeline:
 
     def follow(self, kind: str) -> Any:
         """Return a consumer of a whole topic, from its beginning."""
-        consumer = client.consumer(self.kafka)
+        consumer = clients.consumer(self.kafka)
         topic = self.topic(kind)
         until(lambda: bool(consumer.partitions_for_topic(topic)), f"{topic} is known")
         share = partitions(topic, consumer.partitions_for_topic(topic))
@@ -308,7 +312,7 @@ class Progress:
 
     def __call__(self) -> int:
         try:
-            self._admin = self._admin or client.admin(self._kafka)
+            self._admin = self._admin or clients.admin(self._kafka)
             offsets = self._admin.list_group_offsets({self._kafka.group: None})[self._kafka.group]
         except (KafkaError, BrokerError):  # while the broker is gone
             self.close()

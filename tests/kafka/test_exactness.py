@@ -19,9 +19,11 @@ KILLS = 60 if SOAK else 12
 
 
 @pytest.mark.slow
-def test_workers_killed_at_random_leave_everything_exact(kafka: str, topics: str, tmp_path: Path) -> None:
+def test_workers_killed_at_random_leave_everything_exact(
+    kafka: str, topics: str, tmp_path: Path, each_client: str
+) -> None:
     rng = random.Random(1)
-    pipeline = Pipeline(kafka, topics, tmp_path, batch=100)
+    pipeline = Pipeline(kafka, topics, tmp_path, batch=100, client=each_client)
     names = ["a", "b", "c"]
     with running(pipeline) as oracle:
         for name in names:
@@ -49,10 +51,10 @@ def test_workers_killed_at_random_leave_everything_exact(kafka: str, topics: str
 
 @pytest.mark.slow
 def test_workers_that_join_and_leave_all_the_time_leave_everything_exact(
-    kafka: str, topics: str, tmp_path: Path
+    kafka: str, topics: str, tmp_path: Path, each_client: str
 ) -> None:
     rng = random.Random(2)
-    pipeline = Pipeline(kafka, topics, tmp_path, batch=100)
+    pipeline = Pipeline(kafka, topics, tmp_path, batch=100, client=each_client)
     moves = 40 if SOAK else 10
     with running(pipeline, 2) as oracle:
         pipeline.start("w0", static=False)
@@ -78,10 +80,10 @@ def test_workers_that_join_and_leave_all_the_time_leave_everything_exact(
 
 @pytest.mark.slow
 def test_a_broker_killed_three_times_under_load_costs_nothing(
-    own_broker: Broker, topics: str, tmp_path: Path
+    own_broker: Broker, topics: str, tmp_path: Path, each_client: str
 ) -> None:
     count = EVENTS // 2
-    pipeline = Pipeline(own_broker.bootstrap, topics, tmp_path / "pipeline", batch=100)
+    pipeline = Pipeline(own_broker.bootstrap, topics, tmp_path / "pipeline", batch=100, client=each_client)
     with running(pipeline, 3) as oracle:
         for name in ("a", "b"):
             pipeline.start(name)
@@ -103,9 +105,11 @@ def test_a_broker_killed_three_times_under_load_costs_nothing(
 
 
 @pytest.mark.slow
-def test_a_zombie_is_fenced_and_publishes_nothing_twice(kafka: str, topics: str, tmp_path: Path) -> None:
+def test_a_zombie_is_fenced_and_publishes_nothing_twice(
+    kafka: str, topics: str, tmp_path: Path, each_client: str
+) -> None:
     count = EVENTS // 3
-    pipeline = Pipeline(kafka, topics, tmp_path, batch=50, session=2.0)
+    pipeline = Pipeline(kafka, topics, tmp_path, batch=50, session=2.0, client=each_client)
     with running(pipeline, 4) as oracle:
         zombie = pipeline.start("zombie", static=False)
         progress = Progress(pipeline)

@@ -57,6 +57,7 @@ def query_of(event_id: str, propensity: float = 1.0, reason: str = "cold-start")
     return row.to_json()
 
 
+@pytest.mark.usefixtures("each_client")
 @pytest.mark.parametrize("fate", ["commit", "abort"])
 def test_a_label_that_overtakes_its_query_waits_for_it(make: Callable[..., Pipeline], fate: str) -> None:
     pipeline = make()
@@ -79,6 +80,7 @@ def test_a_label_that_overtakes_its_query_waits_for_it(make: Callable[..., Pipel
     assert list(letters(pipeline).values()) == ([] if fate == "commit" else ["unknown-event"])
 
 
+@pytest.mark.usefixtures("each_client")
 def test_a_label_astray_is_passed_on_once_and_learned_under_its_first_place(
     make: Callable[..., Pipeline],
 ) -> None:
@@ -116,6 +118,7 @@ def test_a_label_weighs_what_the_strategy_says(
     assert {example.event_id: example.weight for example in examples} == {"first": 1.0, "later": 0.25}
 
 
+@pytest.mark.usefixtures("each_client")
 def test_answers_wait_for_the_quorum_across_a_change_of_workers(make: Callable[..., Pipeline]) -> None:
     pipeline = make(quorum=2)
     pipeline.feed(rows(1))
@@ -161,6 +164,7 @@ def test_late_labels_are_told_apart_after_a_change_of_workers(make: Callable[...
     assert len(pipeline.read("examples")) == 1
 
 
+@pytest.mark.usefixtures("each_client")
 def test_poison_becomes_dead_letters_with_its_place_and_stops_nothing(make: Callable[..., Pipeline]) -> None:
     pipeline = make()
     poison = [b"{", b"\xff\xfe", b"[]", b'{"features": {}}', b'{"features": {"x": 1e999}}', b"null", b""]

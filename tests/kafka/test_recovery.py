@@ -20,8 +20,8 @@ SOAK = bool(os.environ.get("STREAM_AL_SOAK"))
 
 
 @pytest.fixture
-def pipeline(kafka: str, topics: str, tmp_path: Path) -> Iterator[Pipeline]:
-    made = Pipeline(kafka, topics, tmp_path, partitions=1, budget=1.0, batch=20)
+def pipeline(kafka: str, topics: str, tmp_path: Path, each_client: str) -> Iterator[Pipeline]:
+    made = Pipeline(kafka, topics, tmp_path, partitions=1, budget=1.0, batch=20, client=each_client)
     yield made
     made.close()
 

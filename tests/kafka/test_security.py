@@ -17,6 +17,7 @@ import pytest
 from broker import Broker, free_ports
 from certificates import Authority
 from kafka import KafkaProducer
+from kafka.structs import TopicPartition
 
 from connectors.kafka import client
 from stream_al import ConfigError, SourceError
@@ -70,11 +71,29 @@ def logins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def listed(config: KafkaConfig) -> None:
     with closing(client.admin(config)) as admin:
         assert "seen" in admin.list_topics()
-    with closing(client.consumer(config)) as consumer:
-        assert "seen" in consumer.topics()
     producer: KafkaProducer
     with closing(client.producer(config)) as producer:
         producer.send("seen", b"x").get(20)
+    for name in ("kafka-python", "confluent"):
+        if name == "confluent":
+            pytest.importorskip("confluent_kafka", reason="needs the `confluent` extra")
+        config = config.model_copy(update={"client": name})
+        writer = client.transactional_producer(config, f"{name}-writer", transaction_timeout_ms=9000)
+        writer.init_transactions()
+        writer.begin_transaction()
+        writer.send("seen", b"y", None, [], 0, None)
+        writer.flush(20)
+        writer.commit_transaction()
+        writer.close(timeout=0)
+        seen = TopicPartition("seen", 0)
+        with closing(client.consumer(config)) as consumer:
+            assert "seen" in consumer.topics()
+            consumer.assign([seen])
+            consumer.seek(seen, 0)
+            end, deadline = consumer.end_offsets([seen])[seen], time.monotonic() + 20
+            while consumer.position(seen) < end:
+                assert time.monotonic() < deadline, f"{name} has read up to {consumer.position(seen)}"
+                consumer.poll(100)
 
 
 def user(bootstrap: str, mechanism: str, **more: Any) -> KafkaConfig:

@@ -63,8 +63,8 @@ class Transacting:
 
 
 @pytest.fixture
-def transacting(kafka: str, topics: str, tmp_path: Path) -> Iterator[Transacting]:
-    pipeline = Pipeline(kafka, topics, tmp_path, partitions=2)
+def transacting(kafka: str, topics: str, tmp_path: Path, each_client: str) -> Iterator[Transacting]:
+    pipeline = Pipeline(kafka, topics, tmp_path, partitions=2, client=each_client)
     made = Transacting(pipeline)
     yield made
     made.transactions.close()
