@@ -11,12 +11,14 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from datetime import datetime
 from heapq import heappop, heappush
 from itertools import chain, groupby, islice, takewhile
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from stream_al.fingerprints import Fingerprints
 from stream_al.query_state import OpenQuery, QueryState
 
 _Row = TypeVar("_Row")
+_NEWEST: Final = 1024
+"""How many of the newest are at hand."""
 
 
 class QueryTable(Protocol):
@@ -65,6 +67,8 @@ class StoredQueries:
         for _, event_id in table.ids():
             self._ids.add(event_id)
             self._size += 1
+        self._newest: dict[str, OpenQuery] = {}
+        """Of the table's those that were asked or changed last, which are the most likely to be answered next."""
         self._oldest: OpenQuery | None = None
         self._least: tuple[float, str] | None = None
         self._begin_batch()
@@ -86,6 +90,12 @@ class StoredQueries:
         """Take note that the table has all changes by now."""
         for event_id in self._added:
             self._ids.add(event_id)
+        for event_id, found in (*self._changed.items(), *self._added.items()):
+            self._newest.pop(event_id, None)
+            if found is not None:
+                self._newest[event_id] = found
+        for event_id in list(islice(self._newest, max(0, len(self._newest) - _NEWEST))):
+            del self._newest[event_id]
         self._begin_batch()
 
     def __len__(self) -> int:
@@ -166,6 +176,8 @@ class StoredQueries:
         self._oldest, self._front = None, None
         self._clock = clock
         self._table.begin(clock.isoformat())
+        for kept in self._newest.values():
+            kept.clock = clock
         for found in chain(self._added.values(), self._changed.values()):
             if found is not None:
                 found.clock = clock
@@ -240,6 +252,8 @@ class StoredQueries:
         """Return a query of the table as it is now, if it is open."""
         if event_id in self._changed:
             return self._changed[event_id]
+        if event_id in self._newest:
+            return self._newest[event_id]
         state = self._table.find(event_id) if event_id in self._ids else None
         return None if state is None else self._opened(state)
 

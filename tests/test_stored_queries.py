@@ -22,7 +22,7 @@ from streams import rows
 from connectors.memory import MemoryStore
 from connectors.sqlite import SqliteStore, connect, open_table
 from connectors.sqlite.schema import statuses_of
-from stream_al import ActiveLearner, Budgeted, ColdStart, DeskRules, Model, fingerprints
+from stream_al import ActiveLearner, Budgeted, ColdStart, DeskRules, Model, fingerprints, stored_queries
 from stream_al.codec import QueryRow
 from stream_al.desk_rules import WHEN_FULL
 from stream_al.fingerprints import Fingerprints
@@ -58,6 +58,7 @@ class Twins(RuleBasedStateMachine):
         when_full=st.sampled_from(WHEN_FULL),
         remember=st.integers(0, 4),
         at_once=st.sampled_from([1, 2, 64]),
+        newest=st.sampled_from([0, 2, 64]),
         vague=st.booleans(),
     )
     def begin(
@@ -69,10 +70,12 @@ class Twins(RuleBasedStateMachine):
         when_full: str,
         remember: int,
         at_once: int,
+        newest: int,
         vague: bool,
     ) -> None:
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(open_table, "_AT_ONCE", at_once)
+        self.patch.setattr(stored_queries, "_NEWEST", newest)
         if vague:  # whatever it is asked for may be there
             self.patch.setattr(Fingerprints, "__contains__", lambda self, event_id: True)
         self.rules = DeskRules(
