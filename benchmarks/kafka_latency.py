@@ -200,7 +200,7 @@ def latency(bed: Bed, rates: dict[int, float], seconds: float) -> dict[str, floa
     """
     table = Table(
         "workers", "events/s", "prediction p50", "p99", "max", "labels", "folded by all p50", "p99", "max", "others",
-        title=f"{bed.client}: milliseconds until committed readers see it, at half of the highest rate, for {seconds:.0f} s",
+        title=f"{bed.client}: milliseconds until committed readers see it, for {seconds:.0f} s",
     )  # fmt: skip
     result: dict[str, float] = {}
     for workers, rate in rates.items():

@@ -1,4 +1,4 @@
-"""librdkafka, by confluent-kafka, as the client of the records: what costs kafka-python 60 µs a message it does in 6.
+"""librdkafka, by confluent-kafka, as the client of the records, for a fraction of kafka-python's CPU (docs/kafka.md).
 
 Only records go through it: events, queries and examples in (`confluent_consumer`), transactions out
 (`confluent_producer`). The group, topics, offsets and logins stay kafka-python's, whose assignor librdkafka could not be

@@ -124,7 +124,7 @@ class Pipeline:
 
     def start(self, name: str, *options: str, static: bool = True) -> subprocess.Popen[str]:
         """Start `stream-al run` as a process of its own."""
-        environment = {**os.environ, "PYTHONWARNINGS": "default"}
+        environment = {**os.environ, "PYTHONWARNINGS": "default", "PYTHONFAULTHANDLER": "1"}
         environment["STREAM_AL_KAFKA__SNAPSHOTS"] = str(self.folder / f"snapshots-{name}")
         if static:
             environment["STREAM_AL_KAFKA__INSTANCE"] = name
@@ -167,6 +167,18 @@ class Pipeline:
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()[-5000:]
+
+    def traces(self) -> str:
+        """Return where all threads of the workers are, which ends them."""
+        found = []
+        while self.workers:
+            name, process = self.workers.popitem()
+            process.send_signal(signal.SIGCONT)
+            process.send_signal(signal.SIGABRT)
+            process.communicate()
+            said = (self.folder / f"{name}.log").read_text()
+            found.append(f"worker {name}: {said.partition('Extension modules')[0][-20_000:]}")
+        return "\n".join(found)
 
     def close(self) -> None:
         while self.workers:
@@ -297,6 +309,9 @@ def running(pipeline: Pipeline, seed: int = 1, **settings: Any) -> Iterator[Orac
     oracle.start()
     try:
         yield oracle
+    except AssertionError as error:  # of a wait that was in vain, as a rule
+        error.add_note(pipeline.traces())
+        raise
     finally:
         oracle.stop()
         pipeline.close()
