@@ -1,6 +1,6 @@
 """Whether a pipeline stays as fast as it was: with a long log of examples, and after many events.
 
-    python benchmarks/long_run.py [--most 1000000] [--rounds 15] [--model softmax]
+    python benchmarks/long_run.py [--most 1000000] [--events 10000000] [--rounds 15] [--model softmax]
 
 First, of every model, how fast a log of 10,000 examples is folded from its beginning, dumps on the way included, beside
 River's `learn_one` on the same examples, by turns: the share of River's speed.
@@ -39,7 +39,8 @@ from speed import rows_of
 from turns import ratio, take_turns, undisturbed
 
 from connectors.datasets import RiverEvents
-from connectors.memory import MemoryLabels, MemorySink
+from connectors.files import JsonlSink
+from connectors.memory import MemoryLabels
 from connectors.sqlite import SqliteStore
 from stream_al import ActiveLearner, Model, Random
 from stream_al.codec import EventRow, QueryRow, encode_json
@@ -69,7 +70,8 @@ class Aged:
         self.labels.asked = self._asked  # type: ignore[method-assign]
         self.store = SqliteStore(path)
         learner = ActiveLearner(Model(make()), Random(0.04))
-        self.worker = Worker(learner, self.events, self.labels, MemorySink(), self.store, batch_size=SEGMENT)
+        sink = JsonlSink({"predictions": path.with_suffix(".jsonl")})
+        self.worker = Worker(learner, self.events, self.labels, sink, self.store, batch_size=SEGMENT)
         self.worker.recover()
 
     def _asked(self, query: object, event: EventRow, number: int) -> None:
@@ -167,7 +169,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--most", type=int, default=1_000_000, help="the most examples, and events")
+    parser.add_argument("--most", type=int, default=1_000_000, help="the most examples")
+    parser.add_argument("--events", type=int, help="the most events; as many as --most unless told")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--model", choices=MODELS, default="softmax")
     options = parser.parse_args()
@@ -175,7 +178,7 @@ def main() -> None:
     if options.model == "logistic":
         rows = two_classes(rows)
     logs = [10**n for n in range(2, 9) if 10**n <= options.most]
-    lengths = [10**n for n in range(4, 9) if 10**n <= options.most]
+    lengths = [10**n for n in range(4, 9) if 10**n <= (options.events or options.most)]
     ways: dict[str, Callable[[int], object]] = {}
     cells: list[list[str]] = []
     tune_collector()
