@@ -17,6 +17,8 @@ from stream_al.config import KafkaConfig
 
 _LONGEST: Final = 0.1
 """Seconds of waiting without a look at the group, and at signals."""
+_SILENT: Final = 3.0
+"""Seconds without a word of a partition after which it is read anew: the end, when it is marks only, is not always told."""
 SETTINGS: Final = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
@@ -76,6 +78,8 @@ class ConfluentConsumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python ha
         """What librdkafka was told to read."""
         self._moved: set[TopicPartition] = set()
         """Of these, or others, it must be told where."""
+        self._heard: dict[TopicPartition, float] = {}
+        """When it last gave records or its end, or was begun with."""
         if self.config["group_id"] is not None:
             try:
                 check_packing(self._fetcher_made(), kafka.group)
@@ -145,6 +149,8 @@ class ConfluentConsumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python ha
         if not self.subscription():
             self._begin([partition for partition in assigned if partition not in self._positions])
         wanted = self._positions.keys() - self.paused()
+        now = time.monotonic()
+        self._moved |= {p for p in self._read if now - self._heard[p] > _SILENT}
         if wanted == self._read and not self._moved & wanted:
             return
         made = self._fetcher_made()
@@ -158,6 +164,7 @@ class ConfluentConsumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python ha
             if come:
                 made.incremental_assign([Place(p.topic, p.partition, self._positions[p]) for p in come])
             self._read |= come
+            self._heard |= dict.fromkeys(come, now)
         self._moved -= come
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────
@@ -203,6 +210,7 @@ class ConfluentConsumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python ha
                 )
             )
         for partition, records in result.items():
+            self._heard[partition] = time.monotonic()
             # The end may have been told with them.
             self._positions[partition] = max(self._positions[partition], records[-1].offset + 1)
         return result
@@ -212,6 +220,7 @@ class ConfluentConsumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python ha
         error = message.error()
         if error.code() == Local._PARTITION_EOF:
             partition = TopicPartition(message.topic(), message.partition())
+            self._heard[partition] = time.monotonic()
             self._positions[partition] = max(self._positions[partition], message.offset())
             return
         told = error_of(error)

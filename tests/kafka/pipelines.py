@@ -193,11 +193,14 @@ class Pipeline:
     def feed(self, events: list[LabelledRow]) -> None:
         """Produce events, keyed by their id."""
         topic = self.topic("events")
+        sent = []
         for event in events:
             self.truth[str(event.id)] = event.truth
             value = json.dumps({"id": event.id, "features": event.features}).encode()
-            self.producer.send(topic, value, str(event.id).encode())
+            sent.append(self.producer.send(topic, value, str(event.id).encode()))
         self.producer.flush()
+        for sending in sent:  # one that is given up would be waited for in vain
+            sending.get(10)
 
     def answer(
         self, event_id: str, label: object, partition: int | None = None, annotator: str = "ann"
