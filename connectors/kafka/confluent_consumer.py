@@ -18,7 +18,8 @@ from stream_al.config import KafkaConfig
 _LONGEST: Final = 0.1
 """Seconds of waiting without a look at the group, and at signals."""
 _SILENT: Final = 3.0
-"""Seconds without a word of a partition after which it is read anew: the end, when it is marks only, is not always told."""
+"""Seconds without a word of a partition after which it is read anew: its end is not always told when it is marks of
+transactions."""
 SETTINGS: Final = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
@@ -79,7 +80,9 @@ class ConfluentConsumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python ha
         self._moved: set[TopicPartition] = set()
         """Of these, or others, it must be told where."""
         self._heard: dict[TopicPartition, float] = {}
-        """When it last gave records or its end, or was begun with."""
+        """When it last gave records or its end, was begun with, or might have waited behind others."""
+        self._full = False
+        """Whether there may have been more than the last call returned."""
         if self.config["group_id"] is not None:
             try:
                 check_packing(self._fetcher_made(), kafka.group)
@@ -150,6 +153,8 @@ class ConfluentConsumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python ha
             self._begin([partition for partition in assigned if partition not in self._positions])
         wanted = self._positions.keys() - self.paused()
         now = time.monotonic()
+        if self._full:  # what is missing may be behind what was not returned yet
+            self._heard = dict.fromkeys(self._read, now)
         self._moved |= {p for p in self._read if now - self._heard[p] > _SILENT}
         if wanted == self._read and not self._moved & wanted:
             return
@@ -185,6 +190,7 @@ class ConfluentConsumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python ha
             found = made.consume(1, wait)
             if found and most > 1:
                 found += made.consume(most - 1, 0)
+        self._full = len(found) >= most
         return self._taken(found)
 
     def _taken(self, messages: list[Any]) -> dict[TopicPartition, list[Record]]:

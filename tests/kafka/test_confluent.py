@@ -136,6 +136,35 @@ def test_it_reads_on_exactly_where_it_was_told_and_nothing_while_paused(pipeline
         until(read_all, "all is read", 20)
 
 
+def test_a_partition_behind_a_long_queue_is_not_begun_anew_again_and_again(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connectors.kafka.confluent_consumer._SILENT", 0.2)
+    first, second = (TopicPartition(pipeline.topic("predictions"), number) for number in range(2))
+    producer = client.transactional_producer(
+        other(pipeline.kafka), f"{pipeline.kafka.group}-w", transaction_timeout_ms=9000
+    )
+    producer.init_transactions()
+    producer.begin_transaction()
+    for _ in range(40_000):
+        producer.send(first.topic, b"x" * 50, None, [], 0, None)
+    producer.send(first.topic, b"behind", None, [], 1, None)
+    producer.commit_transaction()
+    producer.close(timeout=5)
+    with client.consumer(pipeline.kafka) as consumer:
+        consumer.assign([first])
+        consumer.poll(5000, 1)
+        time.sleep(0.5)  # thousands are fetched
+        consumer.assign([first, second])
+        before, found = 0, False
+        while not found and before < 39_000:  # a second and more for what is fetched
+            records = consumer.poll(1000, 300)
+            before += len(records.get(first, ()))
+            found = second in records
+            time.sleep(0.03)
+    assert found
+
+
 def test_what_is_committed_beside_an_offset_is_read_back_by_both(pipeline: Pipeline) -> None:
     partition = TopicPartition(pipeline.topic("events"), 0)
     group = pipeline.kafka.group
