@@ -44,8 +44,9 @@ def common(config: KafkaConfig) -> dict[str, Any]:
         "security.protocol": config.protocol,
         # A broker that is back should be found as soon as by the other clients of the worker.
         "reconnect.backoff.max.ms": 1000,
-        # Beginning anew at the bootstrap addresses, it tries them without a pause; a new session does that as well.
-        "metadata.recovery.strategy": "none",
+        # It forgets brokers that metadata do not name. A controller that takes all for dead names none for a moment, and
+        # only at the bootstrap addresses are they found again then. (While they are away it tries these without a pause.)
+        "metadata.recovery.strategy": "rebootstrap",
         "logger": logger,
     }
     if config.protocol.endswith("SSL"):

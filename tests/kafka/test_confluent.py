@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import random
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from broker import PROPERTIES, Broker
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 from pipelines import Pipeline, Progress, rows, running, until
 
 from connectors.kafka import client
+from connectors.kafka.confluent_consumer import SETTINGS
 from connectors.kafka.transactions import RejectedError, Transactions
 from connectors.kafka.wire import Message, beside
 from stream_al.config import KafkaConfig
@@ -163,6 +168,41 @@ def test_a_partition_behind_a_long_queue_is_not_begun_anew_again_and_again(
             found = second in records
             time.sleep(0.03)
     assert found
+
+
+@pytest.mark.slow
+def test_it_finds_back_when_metadata_have_named_no_broker(
+    own_broker: Broker,
+    topics: str,
+    tmp_path: Path,
+    confluent: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for name, value in {"debug": "metadata", "topic.metadata.refresh.interval.ms": 50}.items():
+        monkeypatch.setitem(SETTINGS, name, value)
+    caplog.set_level(logging.DEBUG, "connectors.kafka.confluent")
+    pipeline = Pipeline(own_broker.bootstrap, topics, tmp_path / "pipeline", partitions=3, client=confluent)
+    share = [TopicPartition(pipeline.topic("predictions"), number) for number in range(3)]
+    with client.consumer(pipeline.kafka) as consumer:
+        consumer.assign(share)
+        all_of(consumer, share)
+
+        def named_none() -> bool:
+            """Stop the broker until its controller, which is the same process, takes it for dead, as it often does."""
+            assert own_broker.pid is not None
+            os.kill(own_broker.pid, signal.SIGSTOP)
+            time.sleep(1.5 * int(PROPERTIES["broker.session.timeout.ms"]) / 1000)
+            os.kill(own_broker.pid, signal.SIGCONT)
+            deadline = time.monotonic() + 4
+            while time.monotonic() < deadline:
+                consumer.poll(100)
+            return any(" 0 brokers" in message for message in caplog.messages)
+
+        until(named_none, "metadata named no broker")
+        write(pipeline, 2, other(pipeline.kafka))
+        assert any(all_of(consumer, share).values())
+    pipeline.close()
 
 
 def test_what_is_committed_beside_an_offset_is_read_back_by_both(pipeline: Pipeline) -> None:
