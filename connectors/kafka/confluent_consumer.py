@@ -18,8 +18,7 @@ from stream_al.config import KafkaConfig
 _LONGEST: Final = 0.1
 """Seconds of waiting without a look at the group, and at signals."""
 _SILENT: Final = 3.0
-"""Seconds without a word of a partition after which it is read anew: its end is not always told when it is marks of
-transactions."""
+"""Seconds without a word of a partition, not even of its end, after which it is read anew, in case librdkafka lost track of it."""
 SETTINGS: Final = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
