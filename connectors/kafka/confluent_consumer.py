@@ -18,7 +18,7 @@ from stream_al.config import KafkaConfig
 _LONGEST: Final = 0.1
 """Seconds of waiting without a look at the group, and at signals."""
 _SILENT: Final = 3.0
-"""Seconds without a word of a partition, not even of its end, after which it is read anew, in case librdkafka lost track of it."""
+"""Seconds without a word of a partition, or of its end, after which it is read anew, in case librdkafka lost track of it."""
 SETTINGS: Final = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
