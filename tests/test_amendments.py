@@ -137,7 +137,7 @@ def test_a_log_folded_in_runs_is_the_log_folded_record_by_record(
     ends = sorted({end for end in cuts if end < len(log)} | {len(log)})
     for start, end in zip([0, *ends], ends, strict=False):
         found |= model.fold_all(rows[start:end], rows)
-        model.score_all(map(dict, events))  # compiles what the next run must drop
+        model.score_all([*map(dict, events)])  # compiles what the next run must drop
         assert (model.version, model.checkpointed, model.digest()) == standing[end - 1]
     assert found == refused
     assert list(map(model.score, events)) == list(map(plain.score, events))
