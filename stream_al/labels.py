@@ -105,7 +105,7 @@ class LabelDesk:
         self.gold = gold or Gold(())
         self.gold_asked = 0
         """How many gold questions were asked."""
-        self._most = self.rules.max_open  # at hand, as every event asks for it
+        self._most = self.rules.max_open
         self.keep_changes = keep_changes
         self.weigh = weigh
         self._on_close = on_close

@@ -227,11 +227,14 @@ class Model:
             raise
         except BaseException:  # as in scoring
             return None
-        if len(columns) > 2 or not (
-            one.min() >= 0.0 and other.min() >= 0.0 and np.abs(one + other - 1.0).max() < 1e-6
-        ):
+        table = np.array((one, other))
+        total = one + other
+        whole = (
+            total.min() > 0.999999 and total.max() < 1.000001 and table.min() >= 0.0 and table.max() <= 1.0
+        )
+        if len(columns) > 2 or not whole:
             return None
-        best, margins = np.maximum(one, other).tolist(), np.abs(one - other).tolist()
+        best, margins = table.max(axis=0).tolist(), np.abs(one - other).tolist()
         answers = [{first: p, second: q} for p, q in zip(one.tolist(), other.tolist(), strict=True)]
         labels = [first if ahead else second for ahead in (one >= other).tolist()]
         return list(map(Scores, answers, labels, best, margins, repeat(self.version), repeat(2)))

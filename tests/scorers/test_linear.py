@@ -10,6 +10,7 @@ from river import linear_model, multiclass, naive_bayes, preprocessing
 from scorers.families import asked, asked_together, learned, twins
 
 from stream_al.estimators import PURE
+from stream_al.scorers import Scorer
 from stream_al.scorers.scalers import SCALERS
 
 LINEAR: dict[str, Callable[[], Any]] = {
@@ -106,3 +107,19 @@ def test_many_events_are_answered_together(name: str) -> None:
     for place, strange in enumerate(({"x": "text"}, {"x": 10**400}, {"x": 2**60 + 1}, {"x": 1.7e308})):
         mixed = [{**x, **strange} if at == place else x for at, x in enumerate(events)]
         assert asked_together(model, mixed) == [asked(plain, x) for x in mixed]
+
+
+class Beyond(Scorer):
+    """Answers with a last bit more than one, as naive Bayes may."""
+
+    def __call__(self, x: Any) -> Any:
+        return {0: 0.0, 1: 1.0000000000000002}
+
+
+def test_a_probability_beyond_one_is_mended_among_many_as_alone() -> None:
+    model, _ = twins(naive_bayes.GaussianNB)
+    for number in range(4):
+        learned((model,), {"x": float(number)}, number % 2)
+    model._scorer = Beyond()
+    assert asked_together(model, [{"x": 1.0}] * 20) == [asked(model, {"x": 1.0})] * 20
+    assert model.score({"x": 1.0}).confidence == 1.0
