@@ -2,22 +2,31 @@
 
 kafka-python's sticky assignor evens out the number of partitions over all topics together: a second worker would be
 given all of `labels` and none of `events`.
+
+What moves is nobody's after one round, until whoever had it comes for the next. If that is a static member (KIP-345) which
+dies in between, its successor is handed the share it was left with, and knows of no further round: what was to move would be
+nobody's for good. So a share says itself that it is not the last word.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
+
+_MORE: Final = b"more"
+"""Goes with the shares of a round that leaves partitions to nobody."""
 
 
 class PerTopicAssignor(CooperativeStickyAssignor):  # type: ignore[misc]
     """Shares out each topic by itself; what a member has it keeps, as far as its part goes."""
 
     name = "stream-al-per-topic"
+    unfinished = False
+    """Whether there are partitions that only another round gives to anybody: ask for it."""
 
     def assign(self, cluster: Any, members: Iterable[Any]) -> dict[str, Any]:
         """Return what each member has after this round; a partition on the move is nobody's until the next."""
@@ -32,10 +41,17 @@ class PerTopicAssignor(CooperativeStickyAssignor):  # type: ignore[misc]
                 topics[topic].append(member.member_id)
         counts = {topic: sorted(cluster.partitions_for_topic(topic) or ()) for topic in sorted(topics)}
         shares = shared_out(topics, counts, owned)
+        given = Counter(topic for share in shares.values() for topic, numbers in share.items() for _ in numbers)
+        word = _MORE if any(given[topic] < len(numbers) for topic, numbers in counts.items()) else b""
         return {
-            member: ConsumerProtocolAssignment(self.version, sorted(share.items()), b"")
+            member: ConsumerProtocolAssignment(self.version, sorted(share.items()), word)
             for member, share in shares.items()
         }
+
+    def on_assignment(self, assignment: Any, generation: int) -> None:
+        """Take note of the share that was given, and of whether it is the last word."""
+        super().on_assignment(assignment, generation)
+        self.unfinished = assignment.user_data == _MORE
 
 
 def shared_out(

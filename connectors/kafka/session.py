@@ -118,6 +118,7 @@ class Session:
             self._queries = self._consumer()
             # What others have written and not committed counts as written when it is about what may come.
             self._ends = self._consumer(isolation_level="read_uncommitted")
+            self._assignor = PerTopicAssignor()  # of its own: it keeps state
             self.group = self._consumer(
                 group_id=kafka.group,
                 group_instance_id=kafka.instance,
@@ -125,8 +126,7 @@ class Session:
                 # Also how soon a member notices that another has come or gone.
                 heartbeat_interval_ms=min(1000, int(kafka.session_timeout * 1000 / 10)),
                 max_poll_interval_ms=300_000,
-                # An instance of its own: assignors keep state.
-                partition_assignment_strategy=[PerTopicAssignor()],
+                partition_assignment_strategy=[self._assignor],
             )
             for topic in (topics.events, topics.labels):
                 # Asked for before joining: a leader that does not know the topics yet hands out nothing of them.
@@ -208,6 +208,8 @@ class Session:
             self._synced = ()  # not done: try again
             raise
         self._follow_queries()
+        if self._assignor.unfinished:
+            self.group._coordinator.request_rejoin()
 
     def _take(self, partition: TopicPartition, *, anew: bool) -> None:
         """Take a partition over, or go on with it where it was left, if nobody else had it meanwhile."""

@@ -12,17 +12,11 @@ from broker import Broker
 from pipelines import Pipeline, Progress, rows, running, until
 
 from connectors.kafka.standing import read_standing
+from connectors.kafka.worker import KafkaWorker
 
 SOAK = bool(os.environ.get("STREAM_AL_SOAK"))
 EVENTS = 50_000 if SOAK else 12_000
 KILLS = 60 if SOAK else 12
-
-
-@pytest.fixture(params=["kafka-python", "confluent"] if SOAK else ["kafka-python"])
-def each_client(request: pytest.FixtureRequest) -> str:
-    """What ``[kafka] client`` may be. With confluent the workers once stood still for three minutes (docs/kafka.md)."""
-    name: str = request.param
-    return name if name == "kafka-python" else str(request.getfixturevalue("confluent"))
 
 
 @pytest.mark.slow
@@ -109,6 +103,33 @@ def test_a_broker_killed_three_times_under_load_costs_nothing(
     found = pipeline.check()
     assert found["predictions"] == count
     assert found["examples"] == len(oracle.asked)
+
+
+def test_what_a_static_worker_was_giving_up_when_it_died_is_not_nobodys(
+    kafka: str, topics: str, tmp_path: Path, each_client: str
+) -> None:
+    pipeline = Pipeline(kafka, topics, tmp_path, partitions=4, client=each_client)
+    kafka_config = pipeline.kafka.model_copy(update={"instance": "a"})
+    worker = KafkaWorker(pipeline.config.model_copy(update={"kafka": kafka_config}))
+    worker.recover()
+
+    def share() -> int:
+        worker.step()
+        session = worker._session
+        return 0 if session is None else len(session.events)
+
+    with running(pipeline, 8):
+        until(lambda: share() == 4, "it has everything")
+        pipeline.start("b")
+        until(lambda: share() == 2, "half of it is to be another's, when this one has joined once more")
+        worker.close()  # as if killed: a static member does not leave
+        pipeline.start("a")
+        progress = Progress(pipeline)
+        pipeline.feed(rows(400, 9))
+        until(lambda: progress() >= 400, "all events are answered", 60)
+        progress.close()
+        pipeline.finish(1)
+    assert pipeline.check()["predictions"] == 400
 
 
 @pytest.mark.slow
