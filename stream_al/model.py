@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 import platform
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import blake2b
-from itertools import groupby, islice, repeat
+from itertools import groupby, islice
 from typing import Any, Final, cast
 
 import numpy as np
@@ -21,21 +20,17 @@ from stream_al.checkpoints import Checkpoints
 from stream_al.digest import deep_recursion, digest
 from stream_al.errors import ModelError, RecordError, SnapshotError
 from stream_al.estimators import check, steadied
-from stream_al.insight import Insight
 from stream_al.records import Amendment, ClassLabel, Features, FeatureValue, LoggedExample, LogRecord
-from stream_al.scorers import scorer_of
+from stream_al.scoring import Scoring
 from stream_al.snapshot import dump_estimator, globals_of, load_estimator
-from stream_al.uncertainty import Scores, scores
+from stream_al.uncertainty import Scores
 
 _MAGIC: Final = b"stream_al snapshot 1\n"
 # Neither how deep the caller stands nor the process's limit must decide what is learned: River's trees take
 # their greatest depth from it.
 _DEPTH: Final = 5000
-_TOGETHER: Final = 16
-"""From so many events on columns pay."""
 _RUN: Final = 1000
 """Records of the log that are read before they are folded together."""
-_FLOATS: Final = {float}
 LABEL_TYPES: Final[Mapping[str, type]] = {"str": str, "int": int, "bool": bool}
 
 
@@ -105,16 +100,6 @@ class Model:
         self._origin = digest((own, sorted(map(repr, declared)), label_type))
         self.version = 0
         self.label_type: str | None = label_type
-        self.unknown_features = 0
-        """How often a feature was left out of scoring because no learned example had it."""
-        self._names: tuple[str, ...] = ()
-        self._known: frozenset[str] = frozenset()
-        self._template: dict[str, FeatureValue] = {}  # the names in order, for events that have them all
-        self._seen: tuple[ClassLabel, ...] = ()  # in the order of arrival
-        self._classes: tuple[ClassLabel, ...] = ()  # sorted
-        self._native: dict[ClassLabel, bool] = {}
-        self._two: tuple[ClassLabel, ClassLabel, ClassLabel, ClassLabel] | None = None
-        """Exactly two classes, sorted, and what they are to River; for the path of most events."""
         self._tail: list[LoggedExample] = []
         """What was learned since the checkpoint."""
         self._keep(Checkpoints(self._pack()))
@@ -124,22 +109,27 @@ class Model:
     @property
     def classes(self) -> tuple[ClassLabel, ...]:
         """The classes learned so far, sorted."""
-        return self._classes
+        return self._scoring.classes
 
     @property
     def names(self) -> tuple[str, ...]:
         """The features that a learned example had, sorted: those that answers depend on."""
-        return self._names
+        return self._scoring.names
+
+    @property
+    def unknown_features(self) -> int:
+        """How often a feature was left out of scoring because no learned example had it."""
+        return self._scoring.unknown_features
 
     @property
     def positive(self) -> ClassLabel | None:
         """The class that a two-class estimator knows as True; None of others, and while it has not come."""
-        return next((label for label, native in self._native.items() if native), None)
+        return next((label for label, native in self._scoring.native.items() if native), None)
 
     @property
     def estimator(self) -> Any:
         """The River estimator as it is now, to look into; whoever changes it breaks the fold."""
-        return self._estimator
+        return self._scoring.estimator
 
     def score(self, features: Features) -> Scores:
         """Return the model's answer; empty before the first example. Changes nothing.
@@ -166,95 +156,7 @@ class Model:
         wants
             What the scores are to tell besides (`stream_al.insight`).
         """
-        if wants:
-            return self._looked_into(events, wants)
-        template, width, version = self._template, len(self._names), self.version
-        predict = self._scorer.shortest
-        if not self._classes:
-            return [Scores({}, None, 0.0, 0.0, version, 0) for _ in events]
-        together = self._scored_together(events)
-        if together is not None:
-            return together
-        # Two classes are the usual case, so spelled out. With more, no answer is of these two.
-        first, second, mine, theirs = self._two or (None, None, None, None)
-        found: list[Scores | RecordError] = []
-        for features in events:
-            try:
-                known = template | features  # in the order of the template
-                if len(known) != width or len(features) != width:
-                    known = self._canonical(features)
-                answer = predict(known)
-                one, other = answer.get(mine), answer.get(theirs)
-                if (
-                    type(one) is float
-                    and type(other) is float
-                    and 0.999999 < one + other < 1.000001
-                    and len(answer) == 2
-                ):
-                    answer = {first: one, second: other}
-                    if 0.0 <= other <= one <= 1.0:
-                        found.append(Scores(answer, first, one, one - other, version, 2))
-                        continue
-                    if 0.0 <= one < other <= 1.0:
-                        found.append(Scores(answer, second, other, other - one, version, 2))
-                        continue
-                    answer = {mine: one, theirs: other}
-                found.append(self._ranked(self._by_class(answer)))
-            except (KeyboardInterrupt, SystemExit):
-                raise
-            except BaseException as error:  # a panic in River's Rust is no Exception
-                found.append(_cannot_score(error))
-        return found
-
-    def _scored_together(
-        self, events: Sequence[dict[str, FeatureValue]]
-    ) -> list[Scores | RecordError] | None:
-        """Return the answers to events that have all features: in columns, which takes half the time.
-
-        None where one of them needs a closer look; then each is asked about by itself.
-        """
-        if self._two is None or len(events) < _TOGETHER:
-            return None
-        first, second, mine, theirs = self._two
-        template = self._template
-        known = [template | features for features in events]  # in the order of the template
-        if {*map(len, known), *map(len, events)} != {len(self._names)}:
-            return None
-        try:
-            columns = self._scorer.together(known)
-            one, other = columns[mine], columns[theirs]
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException:  # as in scoring
-            return None
-        table = np.array((one, other))
-        total = one + other
-        whole = (
-            total.min() > 0.999999 and total.max() < 1.000001 and table.min() >= 0.0 and table.max() <= 1.0
-        )
-        if len(columns) > 2 or not whole:
-            return None
-        best, margins = table.max(axis=0).tolist(), np.abs(one - other).tolist()
-        answers = [{first: p, second: q} for p, q in zip(one.tolist(), other.tolist(), strict=True)]
-        labels = [first if ahead else second for ahead in (one >= other).tolist()]
-        return list(map(Scores, answers, labels, best, margins, repeat(self.version), repeat(2)))
-
-    def _looked_into(
-        self, events: Sequence[dict[str, FeatureValue]], wants: Collection[str]
-    ) -> list[Scores | RecordError]:
-        look = Insight(self._estimator, wants)
-        found = self.score_all(events)
-        counted = self.unknown_features
-        for place, (features, answer) in enumerate(zip(events, found, strict=True)):
-            if isinstance(answer, Scores) and answer.classes:
-                try:
-                    found[place] = look(self._canonical(features), answer)
-                except (KeyboardInterrupt, SystemExit):
-                    raise
-                except BaseException as error:  # as in scoring
-                    found[place] = _cannot_score(error)
-        self.unknown_features = counted
-        return found
+        return self._scoring.score_all(events, self.version, wants)
 
     def look(self, features: Features, answer: Scores, wants: Collection[str]) -> Scores:
         """Return an answer of this model with what is wanted besides (`stream_al.insight`); as it is where it cannot tell.
@@ -268,47 +170,7 @@ class Model:
         wants
             What is to be told besides.
         """
-        counted = self.unknown_features
-        try:
-            return Insight(self._estimator, wants)(self._canonical(features), answer)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException:  # as in scoring
-            return answer
-        finally:
-            self.unknown_features = counted
-
-    def _canonical(self, features: Features) -> dict[str, FeatureValue]:
-        """Return the features that a learned example had, in sorted order; count the others."""
-        names = self._names
-        if len(names) <= 2 * len(features):
-            known = {name: features[name] for name in names if name in features}
-        else:  # many names, few of them in each event
-            known = {name: features[name] for name in sorted(self._known.intersection(features))}
-        if len(known) < len(features):
-            self.unknown_features += len(features) - len(known)
-        return known
-
-    def _by_class(self, answer: Mapping[Any, float]) -> Mapping[Any, float]:
-        """Return River's answer by the sorted classes."""
-        classes = self._classes
-        if self._binary:
-            if len(classes) == 1:
-                return {classes[0]: 1.0}
-            return {label: answer.get(self._native[label], 0.0) for label in classes}
-        return answer if tuple(answer) == classes else _in_order(answer, classes)
-
-    def _ranked(self, answer: Mapping[Any, float]) -> Scores:
-        found = scores(answer, self.version, len(self._classes))
-        total = sum(answer.values())
-        if (
-            set(map(type, answer.values())) == _FLOATS
-            and 0.999999 < total < 1.000001
-            and found.confidence <= 1.0
-            and min(answer.values()) >= 0.0
-        ):
-            return found
-        return scores(_mended(answer), self.version, len(self._classes))
+        return self._scoring.look(features, answer, wants)
 
     # ── learning ─────────────────────────────────────────────────────────────────────────────────
 
@@ -326,8 +188,8 @@ class Model:
             raise RecordError(
                 "unknown-class", f"label: {label!r} is not one of the configured classes {allowed}"
             )
-        if self._binary and len(self._seen) == 2 and label not in self._seen:
-            raise RecordError("third-class", _third_class(self._estimator, label))
+        if self._binary and len(self.classes) == 2 and label not in self.classes:
+            raise RecordError("third-class", _third_class(self.estimator, label))
 
     def learn(self, example: LoggedExample) -> str | None:
         """Fold one example: the version grows by one, whatever happens.
@@ -352,7 +214,7 @@ class Model:
         """
         refused: dict[int, str] = {}
         if len(examples) > 1:
-            self._scorer.forget(None)
+            self._scoring.scorer.forget(None)
         at = 0
         while at < len(examples):
             learned, detail = self._learn_some(examples[at : at + self.room])
@@ -468,7 +330,6 @@ class Model:
             start, dump, before_target = self._checkpoints.before(target)
             self._keep(before_target)
             self._unpack(dump)
-            self.unknown_features = before["unknown_features"]
             refused = self.fold_all(Rewritten(log, start, number, amendment), log)
             if self.version != number:
                 raise ModelError(f"the log ends at {self.version}, and {number} records of it were folded")
@@ -496,7 +357,8 @@ class Model:
 
     def _learn(self, examples: Sequence[LoggedExample]) -> str | None:
         """Learn until a label cannot be; return why it cannot. Those learned are put at the end of the tail."""
-        learn_one, done, alone = self._estimator.learn_one, self._tail.append, len(examples) == 1
+        scoring, done, alone = self._scoring, self._tail.append, len(examples) == 1
+        learn_one = scoring.estimator.learn_one
         template, width, kind, targets = self._expected()
         for example in examples:
             label, given = example.label, example.features
@@ -513,19 +375,19 @@ class Model:
                     self.check_label(label)
                 except RecordError as error:
                     return error.detail
-                target = self._booleans(label) if self._binary else label
+                target = scoring.boolean(label) if self._binary else label
             if alone:  # else all is forgotten
-                self._scorer.forget(features)
+                scoring.scorer.forget(features)
             if example.weight == 1.0:
                 learn_one(features, target)
             else:
                 learn_one(features, target, w=example.weight)
             done(example)
             if others or new:
-                if not self._known.issuperset(features):
-                    self._know(self._known.union(features))
-                if new and label not in self._seen:
-                    self._remember(label)
+                scoring.know(features)
+                if new:
+                    scoring.remember(label)
+                    self.label_type = type(label).__name__
                 template, width, kind, targets = self._expected()
         return None
 
@@ -533,59 +395,23 @@ class Model:
         self,
     ) -> tuple[dict[str, FeatureValue], int, type | None, Mapping[ClassLabel, ClassLabel]]:
         """Return what most examples are like: their features and how many; their label's type, and what each is to River."""
-        targets = self._native if self._binary else dict(zip(self._seen, self._seen, strict=True))
-        return self._template, len(self._names), LABEL_TYPES.get(self.label_type or ""), targets
-
-    def _know(self, names: frozenset[str]) -> None:
-        self._known, self._names = names, tuple(sorted(names))
-        self._template = dict.fromkeys(self._names, 0.0)
-        self._scorer.know(self._names)
-
-    def _booleans(self, label: ClassLabel) -> bool:
-        """Map a class to what two-class models learn: 0, 1 and booleans to themselves, others by arrival."""
-        if label in self._native:
-            return self._native[label]
-        if self._native:
-            return not next(iter(self._native.values()))
-        return bool(label) if isinstance(label, int) else False
-
-    def _remember(self, label: ClassLabel) -> None:
-        if self._binary:
-            self._native[label] = self._booleans(label)
-        self.label_type = type(label).__name__
-        self._seen = (*self._seen, label)
-        self._classes = tuple(sorted(self._seen))
-        self._two = None
-        if len(self._seen) == 2:
-            first, second = self._classes
-            self._two = (
-                (first, second, self._native[first], self._native[second])
-                if self._binary
-                else (first, second, first, second)
-            )
+        scoring = self._scoring
+        targets = scoring.native if self._binary else dict(zip(scoring.seen, scoring.seen, strict=True))
+        return scoring.template, len(scoring.names), LABEL_TYPES.get(self.label_type or ""), targets
 
     def _undo(self) -> None:
-        version, unknown, tail = self.version, self.unknown_features, self._tail
+        version, tail = self.version, self._tail
         self._unpack(self.checkpoint)
         with deep_recursion(_DEPTH):
             self._learn(tail)
-        self.version, self.unknown_features, self._tail = version, unknown, []
+        self.version, self._tail = version, []
         if tail:  # so that many bad examples in a row do not each fold the same good ones again
             self._checkpoint_now()
 
     # ── state ────────────────────────────────────────────────────────────────────────────────────
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_scorer"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:  # of a deep copy, whose scorer must be its own
-        self.__dict__.update(state)
-        self._run(self._estimator)
-        self._scorer.know(self._names)
-
     def _run(self, estimator: Any) -> None:
-        self._estimator = estimator
-        self._scorer = scorer_of(estimator)
+        self._scoring = Scoring(estimator, binary=self._binary)
 
     @property
     def checkpoint(self) -> bytes:
@@ -604,7 +430,9 @@ class Model:
 
     def digest(self) -> str:
         """Return 32 hexadecimal digits, equal for all models that folded the same examples."""
-        return digest((self._origin, self.version, self._names, self._seen, self.label_type, self._estimator))
+        return digest(
+            (self._origin, self.version, self.names, self._scoring.seen, self.label_type, self.estimator)
+        )
 
     def dump(self) -> bytes:
         """Return a snapshot: the state, its version and its digest."""
@@ -636,13 +464,13 @@ class Model:
             **_environment(),
             "origin": self._origin,
             "version": self.version,
-            "names": self._names,
-            "seen": self._seen,
+            "names": self.names,
+            "seen": self._scoring.seen,
             "label_type": self.label_type,
             "digest": self.digest(),
         }
         # The names once more, in one pickle with the state, so that loaded names are the state's own objects.
-        content = json.dumps(header).encode() + b"\n" + dump_estimator((self._names, self._estimator))
+        content = json.dumps(header).encode() + b"\n" + dump_estimator((self.names, self.estimator))
         return _MAGIC + _checksum(content) + b"\n" + content
 
     def _unpack(self, snapshot: bytes) -> None:
@@ -655,12 +483,13 @@ class Model:
         names, estimator = load_estimator(content.split(b"\n", 1)[1], self._allowed)
         if list(names) != header["names"]:
             raise SnapshotError("the snapshot is corrupt: its names are not those of its state")
+        counted = self.unknown_features
         self._run(estimator)
-        self.version = header["version"]
-        self._know(frozenset(names))
-        self._seen, self._classes, self._native, self._two = (), (), {}, None
+        self._scoring.unknown_features = counted
+        self._scoring.know(names)
         for label in header["seen"]:
-            self._remember(label)
+            self._scoring.remember(label)
+        self.version = header["version"]
         self.label_type = header["label_type"]
         self._tail = []
 
@@ -705,16 +534,6 @@ def _copied(estimator: object) -> Any:
         ) from None
 
 
-def _cannot_score(cause: BaseException) -> RecordError:
-    error = RecordError(
-        "cannot-score",
-        f"features: the model cannot score them ({type(cause).__name__}: {cause}); "
-        "give the types the model was taught with",
-    )
-    error.__cause__ = cause
-    return error
-
-
 def _checksum(content: bytes) -> bytes:
     return blake2b(content, digest_size=16).hexdigest().encode()
 
@@ -736,19 +555,3 @@ def _third_class(estimator: object, label: ClassLabel) -> str:
 
 def _as_type(label: ClassLabel, kind: str) -> str:
     return {"str": f'"{label}"', "int": "a JSON integer without quotes", "bool": "true or false"}[kind]
-
-
-def _in_order(answer: Mapping[Any, float], classes: tuple[ClassLabel, ...]) -> dict[Any, float]:
-    """Return the probabilities of all classes learned, sorted; of none, when the model gave none."""
-    return {label: answer.get(label, 0.0) for label in sorted({*classes, *answer})} if answer else {}
-
-
-def _mended(probabilities: Mapping[Any, float]) -> dict[Any, float]:
-    """Make floats that sum to one; nothing at all, which is complete doubt, of what cannot be."""
-    values = {label: float(probability) for label, probability in probabilities.items()}
-    total = sum(values.values())
-    if not all(math.isfinite(p) and p >= 0.0 for p in values.values()) or not 0.0 < total < math.inf:
-        return {}
-    if 0.999999 < total < 1.000001 and max(values.values()) <= 1.0:
-        return values
-    return {label: probability / total for label, probability in values.items()}

@@ -231,7 +231,7 @@ def test_models_from_a_python_file(tmp_path: Path) -> None:
     )
     config = config_of(tmp_path, "[model]\nfile = 'mine.py'")
     learner = build_learner(config)
-    assert isinstance(learner.model._estimator, forest.ARFClassifier)
+    assert isinstance(learner.model.estimator, forest.ARFClassifier)
     learner.model.load(learner.model.dump())
 
 

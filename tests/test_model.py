@@ -277,7 +277,7 @@ def test_probabilities_that_are_none_are_complete_doubt(bad: float) -> None:
 
 def test_nan_of_a_two_class_model_is_complete_doubt_too() -> None:
     model = fold(Model(logistic()), two_classes())
-    model._estimator["LogisticRegression"].intercept = math.nan
+    model.estimator["LogisticRegression"].intercept = math.nan
     assert model.score({"x": 1.0, "y": 1.0}) == Scores({}, None, 0.0, 0.0, model.version, 2)
 
 
@@ -348,7 +348,7 @@ def poisoned(estimator: Any, poison: Example, every: int, stream: list[Example])
 def test_a_learn_one_that_raises_halfway_leaves_no_trace(every: int) -> None:
     model, sound = poisoned(Corrupting(), example("ham", a=7.0, x="poison"), every, two_classes())
     assert model.score({"x": 1.0}) == sound.score({"x": 1.0})
-    assert model._names == ("x", "y")
+    assert model.names == ("x", "y")
     assert model.unknown_features == sound.unknown_features
 
 
@@ -483,7 +483,7 @@ def test_an_event_that_cannot_be_scored_is_a_record_error_and_changes_nothing() 
 def test_a_snapshot_is_several_times_smaller_than_a_pickle(make: Any) -> None:
     model = fold(Model(make()), examples("numbers", ("a", "b", "c"), 350))
     state = model.dump().split(b"\n", 3)[3]
-    assert len(pickle.dumps(model._estimator)) > 5 * len(state)
+    assert len(pickle.dumps(model.estimator)) > 5 * len(state)
 
 
 def test_dump_says_what_it_is_of_and_load_takes_it_over() -> None:

@@ -33,7 +33,11 @@ class PlainModel(Model):
 
     def _run(self, estimator: Any) -> None:
         super()._run(estimator)
-        self._scorer = ThroughRiver([], estimator.predict_proba_one)
+        self._scoring.scorer = ThroughRiver([], estimator.predict_proba_one)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._scoring.scorer = ThroughRiver([], self.estimator.predict_proba_one)
 
 
 def lr(**settings: Any) -> Any:

@@ -67,7 +67,7 @@ CHOICES: tuple[tuple[Callable[[], Any], type[Scorer]], ...] = (
 
 @pytest.mark.parametrize(("make", "kind"), CHOICES)
 def test_a_scorer_is_chosen_by_the_exact_types(make: Callable[[], Any], kind: type[Scorer]) -> None:
-    assert type(Model(make())._scorer) is kind
+    assert type(Model(make())._scoring.scorer) is kind
 
 
 def test_a_scaler_of_ones_own_is_not_compiled() -> None:

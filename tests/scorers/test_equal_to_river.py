@@ -24,7 +24,7 @@ EACH = pytest.mark.parametrize("family", FAMILIES)
 
 @pytest.mark.parametrize("family", [*FAMILIES, *TEXTS])
 def test_every_family_has_a_scorer(family: str) -> None:
-    assert not isinstance(Model({**FAMILIES, **TEXTS}[family]())._scorer, ThroughRiver)
+    assert not isinstance(Model({**FAMILIES, **TEXTS}[family]())._scoring.scorer, ThroughRiver)
 
 
 @pytest.mark.parametrize("every", [1, 5, 25])

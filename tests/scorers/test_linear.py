@@ -33,7 +33,7 @@ def test_behind_every_scaler_the_answers_are_rivers_and_river_is_not_asked(scale
     event = {"x": 0.3, "y": 1e9, "constant": 5.0}
     for _ in range(20):
         asked(model, event)
-    vars(model._scorer)["_river"] = no_river
+    vars(model._scoring.scorer)["_river"] = no_river
     assert asked(model, event) == asked(plain, event)
 
 
@@ -100,10 +100,10 @@ def test_many_events_are_answered_together(name: str) -> None:
         learned(models, {"x": number % 7 / 3, "y": -float(number), "constant": 2.0}, number % 2)
     events = [{"x": number / 9, "constant": 2 + number % 2, "y": number % 3 > 1} for number in range(20)]
     told = [asked(plain, x) for x in events]
-    one_by_one, vars(model._scorer)["_river"] = vars(model._scorer)["_river"], no_river
+    one_by_one, vars(model._scoring.scorer)["_river"] = vars(model._scoring.scorer)["_river"], no_river
     assert asked_together(model, events) == told
-    assert vars(model._scorer)["_whole"] is None  # the function for one event was never needed
-    vars(model._scorer)["_river"] = one_by_one
+    assert vars(model._scoring.scorer)["_whole"] is None  # the function for one event was never needed
+    vars(model._scoring.scorer)["_river"] = one_by_one
     for place, strange in enumerate(({"x": "text"}, {"x": 10**400}, {"x": 2**60 + 1}, {"x": 1.7e308})):
         mixed = [{**x, **strange} if at == place else x for at, x in enumerate(events)]
         assert asked_together(model, mixed) == [asked(plain, x) for x in mixed]
@@ -120,6 +120,6 @@ def test_a_probability_beyond_one_is_mended_among_many_as_alone() -> None:
     model, _ = twins(naive_bayes.GaussianNB)
     for number in range(4):
         learned((model,), {"x": float(number)}, number % 2)
-    model._scorer = Beyond()
+    model._scoring.scorer = Beyond()
     assert asked_together(model, [{"x": 1.0}] * 20) == [asked(model, {"x": 1.0})] * 20
     assert model.score({"x": 1.0}).confidence == 1.0
