@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -28,6 +29,8 @@ _BATCH: Final = 4000
 """Events in one transaction at most, unless told: each costs its batch some 30 ms of waiting for the broker."""
 _MOVING: Final = 5
 """So often a batch may be refused before it is worth telling."""
+_ENDED_AFTER: Final = 20.0
+"""Seconds after which a broker has ended a transaction whose time is over."""
 
 
 class KafkaWorker:
@@ -111,6 +114,8 @@ class KafkaWorker:
         self._batch_size = config.run.batch_size if given else _BATCH
         self._session: Session | None = None
         self._stalled: dict[TopicPartition, tuple[int, float]] = {}
+        self._held_up: dict[tuple[TopicPartition, int], float] = {}
+        """Since when reading has not come past these offsets; infinity where that was told."""
         self._looked = 0.0
         self._refused = 0
         self._alarms = 0
@@ -282,6 +287,7 @@ class KafkaWorker:
         if now - self._looked < self._kafka.stall_after / 3:
             return
         self._looked = now
+        self._look_for_unended(session, now)
         still: dict[TopicPartition, tuple[int, float]] = {}
         for partition, behind in session.lag().items():
             position = session.group.position(partition) or 0
@@ -296,6 +302,19 @@ class KafkaWorker:
             elif behind > 0:
                 still[partition] = (position, now)
         self._stalled = still
+
+    def _look_for_unended(self, session: Session, now: float) -> None:
+        """Tell of a transaction that has not ended, and will not: nobody reads past it."""
+        patience = self._kafka.transaction_timeout + _ENDED_AFTER
+        self._held_up = {place: self._held_up.get(place, now) for place in session.held_up().items()}
+        for (partition, offset), since in self._held_up.items():
+            if now - since > patience:
+                self._held_up[partition, offset] = math.inf
+                self._tell(
+                    f"{partition.topic}:{partition.partition} cannot be read past offset {offset}: a transaction has not "
+                    f"ended there for {now - since:.0f} seconds; kafka-transactions.sh find-hanging names it, and abort "
+                    "ends it, without what it wrote (docs/kafka.md, Limits)"
+                )
 
     def close(self) -> None:
         """Leave the group and close the connections."""

@@ -160,8 +160,12 @@ class Pipeline:
         for name in names:
             self.start(name, "--until", "answered", static=False)
         for name in names:
-            process = self.workers.pop(name)
-            output, _ = process.communicate(timeout=PATIENCE)
+            process = self.workers[name]
+            try:
+                output, _ = process.communicate(timeout=PATIENCE)
+            except subprocess.TimeoutExpired:
+                raise AssertionError(f"after {PATIENCE:.0f} seconds {name} has not come to its end") from None
+            del self.workers[name]
             assert process.returncode == 0, self.log(name)
             self.summaries.append(json.loads(output))
 

@@ -315,3 +315,29 @@ def test_a_query_that_somebody_deletes_is_closed(make: Callable[..., Pipeline]) 
         inside.until(lambda: inside.worker.progress.labels == 1, "its label is taken")
         inside.worker.settle()
     assert list(letters(pipeline).values()) == ["late"]
+
+
+@pytest.mark.usefixtures("each_client")
+def test_a_transaction_that_nobody_ends_is_told_once(
+    make: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connectors.kafka.worker._ENDED_AFTER", 0.0)
+    pipeline = make()
+    kafka = pipeline.kafka.model_copy(update={"transaction_timeout": 2.0, "stall_after": 1.0})
+    pipeline.config = pipeline.config.model_copy(update={"kafka": kafka})
+    theirs = pipeline.kafka.model_copy(update={"client": "kafka-python"})
+    producer = client.transactional_producer(theirs, f"{kafka.group}-other", transaction_timeout_ms=60_000)
+    producer.init_transactions()
+    producer.begin_transaction()
+    producer.send(pipeline.topic("labels"), b"{}", b"e1", [], 1, int(time.time() * 1000))
+    producer.flush(10)
+    with Inside(pipeline) as inside:
+        inside.until(lambda: bool(inside.told), "it is told")
+        (said,) = inside.told
+        assert f"{pipeline.topic('labels')}:1 cannot be read past offset 0" in said
+        assert "find-hanging" in said
+        producer.abort_transaction()
+        pipeline.feed(rows(20, 1))
+        inside.until(lambda: inside.worker.progress.events == 20, "all goes on")
+        assert inside.told == [said]
+    producer.close(timeout=5)
