@@ -104,11 +104,10 @@ def consumer(config: KafkaConfig, **overrides: Any) -> KafkaConsumer:
         When a broker refuses the login, or its certificate is not trusted.
     """
     require_kafka()
-    from kafka import KafkaConsumer
-
     from connectors.kafka.connection import connected
+    from connectors.kafka.consumer import Consumer
 
-    kind: Callable[..., Any] = KafkaConsumer
+    kind: Callable[..., Any] = Consumer
     if config.client == "confluent":
         require_confluent()
         from connectors.kafka.confluent_consumer import ConfluentConsumer

@@ -9,10 +9,10 @@ from typing import Any, Final, NamedTuple
 from confluent_kafka import Consumer as Fetcher
 from confluent_kafka import KafkaError as Local
 from confluent_kafka import TopicPartition as Place
-from kafka import KafkaConsumer
 from kafka.structs import TopicPartition
 
 from connectors.kafka.confluent import check_packing, common, error_of, logger, translated
+from connectors.kafka.consumer import Consumer
 from stream_al.config import KafkaConfig
 
 _LONGEST: Final = 0.1
@@ -53,7 +53,7 @@ class Record(NamedTuple):
     headers: list[tuple[str, bytes]]
 
 
-class ConfluentConsumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python has no types
+class ConfluentConsumer(Consumer):
     """Reads by librdkafka; all else, membership of the group too, is kafka-python's.
 
     A partition that is assigned by the group is read from when `seek` has said where. One that was assigned by `assign`

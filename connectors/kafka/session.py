@@ -369,13 +369,8 @@ class Session:
         """Return the partitions with records that cannot be read yet, from which offset on: a transaction has not ended."""
         queries = {lane.queries for lane in self.labels.values()}
         partitions = {*self._lanes(), *queries, TopicPartition(self._topics.examples, 0)}
-        found: dict[TopicPartition, int] = {}
-        # kafka-python 3.0.12 fails where it hears of a topic for the first time, unless it is the only one.
-        for topic in sorted({partition.topic for partition in partitions}):
-            some = sorted(partition for partition in partitions if partition.topic == topic)
-            stable, ends = self._examples.end_offsets(some), self._ends.end_offsets(some)
-            found |= {p: stable[p] for p in some if stable[p] < ends[p]}
-        return found
+        stable, ends = self._examples.end_offsets(partitions), self._ends.end_offsets(partitions)
+        return {p: offset for p, offset in sorted(stable.items()) if offset < ends[p]}
 
 
 def _identity(member: ConsumerGroupMetadata) -> tuple[object, object]:
