@@ -131,6 +131,47 @@ def test_committed_data_survive_a_kill_and_an_open_transaction_does_not(
 
 
 @pytest.mark.slow
+def cut_last_batch(partition: Path) -> int:
+    """Take the last batch of records off a partition's log; return its attributes."""
+    segment = max(partition.glob("*.log"))
+    content = segment.read_bytes()
+    at = last = 0
+    while at < len(content):
+        last, at = at, at + 12 + int.from_bytes(content[at + 8 : at + 12], "big")
+    os.truncate(segment, last)
+    return int.from_bytes(content[last + 21 : last + 23], "big")
+
+
+@pytest.mark.slow
+def test_what_was_decided_before_a_kill_is_ended_after_it(own_broker: Broker) -> None:
+    """A broker 4.3.0 to 4.4.0 leaves a partition out whose leader is not back yet (KAFKA-20734)."""
+    share = [TopicPartition("decided", number) for number in range(40)]
+    with (
+        closing(KafkaAdminClient(bootstrap_servers=own_broker.bootstrap)) as admin,
+        closing(KafkaProducer(bootstrap_servers=own_broker.bootstrap, transactional_id="w")) as producer,
+    ):
+        admin.create_topics({"decided": {"num_partitions": len(share)}}, wait_for_metadata=True)
+        producer.init_transactions()
+        producer.begin_transaction()
+        for partition in share:
+            producer.send(partition.topic, b"decided", partition=partition.partition)
+        producer.commit_transaction()
+        wait_until(lambda: "CompleteCommit" in str(admin.list_transactions()))
+        own_broker.kill()
+    data = own_broker.folder / "data"
+    logs = [data / f"decided-{partition.partition}" for partition in share]
+    (state,) = {path.parent for path in data.glob("__transaction_state-*/*.log") if path.stat().st_size}
+    # As if it had been killed after the decision: without the ends of the transaction, and that they have been written.
+    assert all(cut_last_batch(log) & 0x20 for log in logs), "the last of each is a control batch"
+    cut_last_batch(state)
+    own_broker.restart()
+    with closing(
+        KafkaConsumer(bootstrap_servers=own_broker.bootstrap, isolation_level="read_committed")
+    ) as reader:
+        for partition in share:
+            wait_until(lambda partition=partition: reader.end_offsets([partition])[partition] == 2, 20)
+
+
 def test_a_broker_does_not_outlive_a_killed_python(can_start: None, tmp_path: Path) -> None:
     program = (
         "from broker import Broker; broker = Broker('data'); broker.start();"
