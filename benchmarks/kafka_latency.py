@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Event, Thread
@@ -22,7 +22,7 @@ from connectors.kafka.wire import partition_of
 from connectors.kafka.worker import KafkaWorker
 from stream_al.codec import encode_json
 from stream_al.config import KafkaConfig, load_config
-from stream_al.records import Label
+from stream_al.records import Label, LoggedExample
 from stream_al.runtime import tune_collector
 
 _SETTLED = 3.0
@@ -47,14 +47,16 @@ def work(path: Path, pipe: Connection) -> None:
     worker.recover()
     tune_collector()
     moments: list[tuple[int, float]] = []
-    learn = worker.model.learn
+    learn_all = worker.model.learn_all
 
-    def noted(example: Any) -> str | None:
-        refused = learn(example)
-        moments.append((worker.model.version, time.time()))
+    def noted(examples: Sequence[LoggedExample]) -> dict[int, str]:
+        before = worker.model.version
+        refused = learn_all(examples)
+        now = time.time()
+        moments.extend((version, now) for version in range(before + 1, worker.model.version + 1))
         return refused
 
-    worker.model.learn = noted  # type: ignore[method-assign]
+    worker.model.learn_all = noted  # type: ignore[method-assign]
     pipe.send(os.getpid())
     worker.run("stopped", pipe.poll)
     pipe.send(moments)
