@@ -41,10 +41,8 @@ class PerTopicAssignor(CooperativeStickyAssignor):  # type: ignore[misc]
                 topics[topic].append(member.member_id)
         counts = {topic: sorted(cluster.partitions_for_topic(topic) or ()) for topic in sorted(topics)}
         shares = shared_out(topics, counts, owned)
-        given = Counter(
-            topic for share in shares.values() for topic, numbers in share.items() for _ in numbers
-        )
-        word = _MORE if any(given[topic] < len(numbers) for topic, numbers in counts.items()) else b""
+        given = sum(len(numbers) for share in shares.values() for numbers in share.values())
+        word = _MORE if given < sum(map(len, counts.values())) else b""
         return {
             member: ConsumerProtocolAssignment(self.version, sorted(share.items()), word)
             for member, share in shares.items()

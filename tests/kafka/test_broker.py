@@ -130,7 +130,6 @@ def test_committed_data_survive_a_kill_and_an_open_transaction_does_not(
     assert committed(bootstrap, partition) == [b"1", b"2", b"3"]
 
 
-@pytest.mark.slow
 def cut_last_batch(partition: Path) -> int:
     """Take the last batch of records off a partition's log; return its attributes."""
     segment = max(partition.glob("*.log"))
@@ -172,6 +171,7 @@ def test_what_was_decided_before_a_kill_is_ended_after_it(own_broker: Broker) ->
             wait_until(lambda partition=partition: reader.end_offsets([partition])[partition] == 2, 20)
 
 
+@pytest.mark.slow
 def test_a_broker_does_not_outlive_a_killed_python(can_start: None, tmp_path: Path) -> None:
     program = (
         "from broker import Broker; broker = Broker('data'); broker.start();"

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 
+import pytest
 from kafka.structs import TopicPartition
 from pipelines import Pipeline
 
 from connectors.kafka import client
 
 
+@pytest.mark.usefixtures("each_client")
 def test_offsets_are_told_of_a_topic_that_is_new_beside_one_that_is_not(
-    kafka: str, topics: str, tmp_path: Path, each_client: str
+    make: Callable[..., Pipeline],
 ) -> None:
-    pipeline = Pipeline(kafka, topics, tmp_path, partitions=2, client=each_client)
+    pipeline = make()
     first, second, third = (
         TopicPartition(pipeline.topic(kind), 1) for kind in ("events", "labels", "queries")
     )
@@ -22,4 +24,3 @@ def test_offsets_are_told_of_a_topic_that_is_new_beside_one_that_is_not(
         assert consumer.end_offsets([first, second]) == {first: 0, second: 0}
         assert consumer.beginning_offsets({first, third}) == {first: 0, third: 0}
         assert consumer.end_offsets([]) == {}
-    pipeline.close()

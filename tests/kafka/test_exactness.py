@@ -105,6 +105,7 @@ def test_a_broker_killed_three_times_under_load_costs_nothing(
     assert found["examples"] == len(oracle.asked)
 
 
+@pytest.mark.slow
 def test_what_a_static_worker_was_giving_up_when_it_died_is_not_nobodys(
     kafka: str, topics: str, tmp_path: Path, each_client: str
 ) -> None:
